@@ -1,0 +1,62 @@
+# Everything that a contributor runs. `make` alone prints this help.
+# On a fresh Debian or Ubuntu machine with Python 3.11+ and make, `make run` is all it takes.
+
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+LOCK := tests/requirements.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check fmt bench fuzz faults lock wheel clean
+
+help: ## print this help
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: .venv/.ready ## make .venv and install everything, pinned by hash
+	@:
+
+.venv/.ready: $(LOCK) pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || tests/system_packages python3-venv && test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup ## serve on 127.0.0.1:8000, no setting needed
+	@exec $(BIN)/authserver serve --dev
+
+demo: setup ## do the whole job once, against a server of its own, and print each step
+	@$(BIN)/python docs/demo.py
+
+test: setup ## all tests
+	@tests/system_packages curl
+	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+check: setup ## ruff, mypy --strict, import-linter, docs in step with the code
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/test_docs.py tests/test_architecture.py
+
+fmt: setup ## format and fix what can be fixed
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+bench: setup ## our figures beside the peers', in one run
+	@$(BIN)/python -m tests.benchmarks
+
+fuzz: setup ## the long form of the fuzz tests
+	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n auto -k "fuzz or property"
+
+lock: setup ## write the lock files again from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade \
+		--extra server --output-file deploy/requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade \
+		--extra server --group dev --output-file $(LOCK) pyproject.toml
+
+wheel: setup ## build the wheel into dist/
+	@$(BIN)/python -m hatchling build -t wheel
+
+clean: ## remove what was built, the data directory excepted
+	@rm -rf .venv dist build .*_cache .coverage* .hypothesis

@@ -1,0 +1,54 @@
+"""What happens by itself while the server runs: following the database, keys' schedule, housekeeping."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from authserver.app.capabilities import Capabilities
+from authserver.core.errors import AuthServerError
+
+KEY_TICK_SECONDS = 5.0
+USAGE_FLUSH_SECONDS = 5.0
+PRUNE_SECONDS = 60.0
+
+
+@asynccontextmanager
+async def background(capabilities: Capabilities) -> AsyncIterator[None]:
+    """Run the tasks until the block is left, then end them."""
+    c = capabilities
+    tasks = [
+        asyncio.create_task(work)
+        for work in (
+            c.follower.run(),
+            _every(KEY_TICK_SECONDS, "keys", c.keys.tick),
+            _every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
+            _every(PRUNE_SECONDS, "prune", c.revocations.prune),
+        )
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Repeat `work`; a failure is logged and the next round tries again."""
+    log = structlog.get_logger()
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await work()
+        except AuthServerError as error:
+            log.warning("background.failed", task=name, reason=error.reason)
+        except Exception as error:
+            log.error(  # noqa: TRY400 - the processor hides the text of exceptions
+                "background.failed", task=name, exc_info=error
+            )

@@ -1,0 +1,147 @@
+"""The capabilities of one process, built in order over one database, and kept in step with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from authserver.audit.log import AuditLog
+from authserver.claims.catalog import TemplateCatalog
+from authserver.clients.authentication import IMPORTED_SECRETS_STATE, ClientAuthenticator
+from authserver.clients.directory import ClientDirectory
+from authserver.clients.usage import SecretUsage
+from authserver.core.clock import Clock
+from authserver.core.identifiers import DEFAULT_WORKSPACE
+from authserver.core.ports import ChangeKind
+from authserver.core.resource import Resource, SigningAlg
+from authserver.keys.lifecycle import Policy
+from authserver.keys.ring import KeyRing
+from authserver.keys.sealing import Sealer
+from authserver.replication.follower import Follower
+from authserver.resources.catalog import ResourceCatalog
+from authserver.revocation.service import RevocationService
+from authserver.settings import Settings
+from authserver.storage.database import Database
+from authserver.telemetry.metrics import Metrics
+
+#: Where the issuer that was served last is kept, for command lines that are not told.
+ISSUER_STATE = "issuer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What the use cases stand on. `issuer` is the one in the settings, or the one that was served last."""
+
+    settings: Settings
+    issuer: str
+    clock: Clock
+    database: Database
+    metrics: Metrics
+    audit: AuditLog
+    follower: Follower
+    directory: ClientDirectory
+    authenticator: ClientAuthenticator
+    usage: SecretUsage
+    resources: ResourceCatalog
+    templates: TemplateCatalog
+    keys: KeyRing
+    revocations: RevocationService
+
+
+async def build_capabilities(settings: Settings, database: Database, clock: Clock) -> Capabilities:
+    """Build every capability. Nothing is loaded yet."""
+    issuer = settings.issuer or await database.state.get(ISSUER_STATE) or f"http://{settings.host}:{settings.port}"
+    metrics = Metrics()
+    follower = Follower(changes=database.changes)
+    directory = ClientDirectory(
+        store=database.clients,
+        knowledge=follower,
+        capacity=settings.client_cache_size,
+        grace_seconds=settings.database_grace_seconds,
+    )
+    resources = ResourceCatalog(store=database.resources)
+    return Capabilities(
+        settings=settings,
+        issuer=issuer,
+        clock=clock,
+        database=database,
+        metrics=metrics,
+        audit=AuditLog(count=metrics.count_event),
+        follower=follower,
+        directory=directory,
+        authenticator=ClientAuthenticator(directory=directory, clock=clock),
+        usage=SecretUsage(store=database.client_secrets),
+        resources=resources,
+        templates=TemplateCatalog(store=database.templates),
+        keys=_key_ring(settings, database, clock, issuer, resources),
+        revocations=RevocationService(
+            store=database.revocations,
+            clock=clock,
+            max_ttl_seconds=settings.max_access_token_ttl,
+            leeway_seconds=settings.leeway_seconds,
+        ),
+    )
+
+
+async def load(capabilities: Capabilities) -> None:
+    """Load everything into memory, and from here on follow what any process changes."""
+    c = capabilities
+
+    async def clients_changed(changed: frozenset[str] | None) -> None:
+        if changed is None:
+            c.directory.forget_all()
+        for client_id in changed or ():
+            c.directory.forget(client_id)
+        if await c.database.state.get(IMPORTED_SECRETS_STATE):
+            c.authenticator.expect_imported_secrets()
+
+    async def resources_changed(_: frozenset[str] | None) -> None:
+        await c.resources.load()
+        await _ensure_keys(c)
+
+    async def templates_changed(_: frozenset[str] | None) -> None:
+        await c.templates.load()
+
+    async def keys_changed(_: frozenset[str] | None) -> None:
+        await c.keys.load()
+
+    await c.keys.load()
+    await c.follower.start(
+        handlers={
+            ChangeKind.CLIENT: clients_changed,
+            ChangeKind.SIGNING_KEY: keys_changed,
+            ChangeKind.RESOURCE: resources_changed,
+            ChangeKind.TEMPLATE: templates_changed,
+        },
+        revocations=c.revocations.follow,
+    )
+
+
+def _key_ring(settings: Settings, database: Database, clock: Clock, issuer: str, resources: ResourceCatalog) -> KeyRing:
+    def audience_of(resource_id: str) -> str | None:
+        resource = resources.by_id(resource_id)
+        return resource.identifier if resource else None
+
+    return KeyRing(
+        store=database.signing_keys,
+        sealer=Sealer(settings.secret_keys),
+        policy=Policy(
+            publish_lead_seconds=settings.key_publish_lead_seconds,
+            rotate_every_seconds=settings.key_rotation_seconds,
+            longest_token_seconds=settings.max_access_token_ttl,
+            leeway_seconds=settings.leeway_seconds,
+        ),
+        clock=clock,
+        issuer=issuer,
+        audience_of=audience_of,
+    )
+
+
+async def _ensure_keys(c: Capabilities) -> None:
+    """Make the first keys of every algorithm that some audience asks for; HS256 keys come with their resource."""
+
+    def needs_key(resource: Resource) -> bool:
+        return resource.signing_alg is not SigningAlg.HS256
+
+    wanted = {(resource.workspace_id, resource.signing_alg) for resource in filter(needs_key, c.resources.all())}
+    for workspace_id, alg in sorted(wanted | {(DEFAULT_WORKSPACE, c.settings.signing_alg)}):
+        await c.keys.ensure(workspace_id=workspace_id, alg=alg)

@@ -1,0 +1,41 @@
+"""Whether this process should get requests, and the gauges that show its state."""
+
+from __future__ import annotations
+
+from authserver.app.capabilities import Capabilities
+from authserver.core.clock import seconds
+from authserver.core.errors import AuthServerError
+from authserver.core.signing_key import KeyState
+from authserver.endpoints.health import ReadinessCheck
+
+
+def readiness(c: Capabilities) -> ReadinessCheck:
+    """Return the check behind `/health/ready`."""
+
+    async def check() -> list[str]:
+        reasons = []
+        age = c.follower.age_seconds()
+        if age > c.settings.revocation_grace_seconds:
+            reasons.append(f"the database has not answered for {age:.0f} s: see its log, and AUTHSERVER_DATABASE_URL")
+        try:
+            c.keys.jwks()
+        except AuthServerError as error:
+            reasons.append(error.reason)
+        return reasons
+
+    return check
+
+
+def register_gauges(c: Capabilities) -> None:
+    """Register what is measured when somebody asks for the metrics."""
+    gauge = c.metrics.gauge
+    gauge("revocations_held", "Revocations held in memory.", lambda: len(c.revocations))
+    gauge("clients_held", "Clients held in memory.", lambda: len(c.directory))
+    gauge("database_age_seconds", "Seconds since the database was last asked with success.", c.follower.age_seconds)
+    gauge("signing_key_age_seconds", "Age of the oldest active signing key.", lambda: _oldest_key_seconds(c))
+
+
+def _oldest_key_seconds(c: Capabilities) -> float:
+    active = [key for key in c.keys.list() if key.state is KeyState.ACTIVE]
+    now = seconds(c.clock())
+    return max((now - (key.activated_at or key.published_at) for key in active), default=0)

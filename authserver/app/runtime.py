@@ -1,0 +1,174 @@
+"""One process below HTTP: the use cases over the capabilities, opened and closed as one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from authserver.administration.client_rules import ClientRules
+from authserver.administration.client_secrets import SecretAdministration
+from authserver.administration.clients import ClientAdministration
+from authserver.administration.rendering import ClaimsPreview
+from authserver.administration.resources import ResourceAdministration
+from authserver.administration.revocations import RevocationAdministration
+from authserver.administration.signing_keys import SigningKeyAdministration
+from authserver.administration.status import StatusAdministration
+from authserver.administration.templates import TemplateAdministration
+from authserver.administration.verbs import Verbs
+from authserver.app.capabilities import Capabilities, build_capabilities, load
+from authserver.audit.events import AuditEvent
+from authserver.core.clock import Clock, system_clock
+from authserver.core.errors import ConfigurationError
+from authserver.limits.misses import MissBudget
+from authserver.settings import Settings
+from authserver.storage import migrate
+from authserver.storage.database import open_database
+from authserver.tokens.authenticate import ClientDoor
+from authserver.tokens.introspect import TokenIntrospector
+from authserver.tokens.issue import TokenDefaults, TokenIssuer
+from authserver.tokens.revoke import TokenRevoker
+from authserver.tokens.standing import TokenStanding
+
+VERSION = version("authserver")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What clients and resource servers can ask."""
+
+    standing: TokenStanding
+    issuer: TokenIssuer
+    introspector: TokenIntrospector
+    revoker: TokenRevoker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Everything that one process is made of, below HTTP."""
+
+    capabilities: Capabilities
+    tokens: Tokens
+    administration: Verbs
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Runtime]:
+    """Open the database, load everything that is held in memory, and close it all in the end.
+
+    Raises ConfigurationError with one clear line for whatever keeps it from working.
+    """
+    if migrate.status(settings.database).is_pending:
+        raise ConfigurationError("The database is not migrated: run `authserver migrate up`.")
+    database = open_database(settings.database, clock=clock)
+    try:
+        capabilities = await build_capabilities(settings, database, clock)
+        try:
+            await load(capabilities)
+            yield Runtime(
+                capabilities=capabilities,
+                tokens=await _tokens(capabilities),
+                administration=_administration(capabilities),
+            )
+        finally:
+            await capabilities.usage.flush()
+            capabilities.authenticator.close()
+    finally:
+        await database.close()
+
+
+async def _tokens(c: Capabilities) -> Tokens:
+    settings = c.settings
+    door = ClientDoor(authenticator=c.authenticator, usage=c.usage, audit=c.audit, clock=c.clock)
+    standing = TokenStanding(
+        keys=c.keys,
+        revocations=c.revocations,
+        directory=c.directory,
+        knowledge=c.follower,
+        clock=c.clock,
+        grace_seconds=settings.revocation_grace_seconds,
+    )
+    misses = MissBudget(
+        limit=settings.introspection_misses_per_minute,
+        clock=c.clock,
+        alarm=lambda caller: c.audit.record(AuditEvent.INTROSPECTION_THROTTLED, client_id=caller),
+    )
+    return Tokens(
+        standing=standing,
+        issuer=TokenIssuer(
+            door=door,
+            resources=c.resources,
+            templates=c.templates,
+            keys=c.keys,
+            clock=c.clock,
+            defaults=_token_defaults(c),
+            workspace_names={w.workspace_id: w.name for w in await c.database.workspaces.all()},
+        ),
+        introspector=TokenIntrospector(
+            door=door, standing=standing, resources=c.resources, misses=misses, audit=c.audit
+        ),
+        revoker=TokenRevoker(door=door, standing=standing, revocations=c.revocations, audit=c.audit, clock=c.clock),
+    )
+
+
+def _token_defaults(c: Capabilities) -> TokenDefaults:
+    settings = c.settings
+    return TokenDefaults(
+        issuer=c.issuer,
+        audience=settings.default_audience or c.issuer,
+        ttl_seconds=settings.access_token_ttl,
+        max_ttl_seconds=settings.max_access_token_ttl,
+        signing_alg=settings.signing_alg,
+    )
+
+
+def _administration(c: Capabilities) -> Verbs:
+    database, audit, clock, settle = c.database, c.audit, c.clock, c.follower.catch_up
+    max_ttl_seconds = c.settings.max_access_token_ttl
+    preview = ClaimsPreview(templates=c.templates, resources=c.resources, issuer=c.issuer, clock=clock)
+    rules = ClientRules(resources=database.resources, preview=preview, max_ttl_seconds=max_ttl_seconds)
+    return Verbs(
+        clients=ClientAdministration(
+            store=database.clients, rules=rules, revoker=c.revocations, audit=audit, clock=clock, settle=settle
+        ),
+        secrets=SecretAdministration(
+            clients=database.clients,
+            secrets=database.client_secrets,
+            rules=rules,
+            revoker=c.revocations,
+            audit=audit,
+            clock=clock,
+            settle=settle,
+        ),
+        resources=ResourceAdministration(
+            store=database.resources,
+            clients=database.clients,
+            keys=c.keys,
+            audit=audit,
+            clock=clock,
+            settle=settle,
+            max_ttl_seconds=max_ttl_seconds,
+        ),
+        templates=TemplateAdministration(
+            store=database.templates,
+            resources=database.resources,
+            clients=database.clients,
+            preview=preview,
+            audit=audit,
+            clock=clock,
+            settle=settle,
+        ),
+        signing_keys=SigningKeyAdministration(keys=c.keys, revoker=c.revocations, audit=audit, settle=settle),
+        revocations=RevocationAdministration(
+            store=database.revocations, revoker=c.revocations, audit=audit, settle=settle
+        ),
+        status=StatusAdministration(
+            version=VERSION,
+            issuer=c.issuer,
+            resources=c.resources,
+            keys=c.keys,
+            revocations_held=c.revocations.__len__,
+            clock=clock,
+        ),
+    )

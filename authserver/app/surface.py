@@ -1,0 +1,78 @@
+"""Every route of the server, in one place."""
+
+from __future__ import annotations
+
+from starlette.routing import Router
+
+from authserver.admin.authorize import BearerAuthorizer
+from authserver.admin.problem import problem_answer
+from authserver.admin.routes import admin_routes
+from authserver.app.description import describe
+from authserver.app.readiness import readiness, register_gauges
+from authserver.app.runtime import VERSION, Runtime
+from authserver.core.errors import NotFound
+from authserver.endpoints.health import LiveEndpoint, MetricsEndpoint, ReadyEndpoint
+from authserver.endpoints.introspect import IntrospectionEndpoint
+from authserver.endpoints.jwks import JwksEndpoint
+from authserver.endpoints.metadata import (
+    AUTHORIZATION_PATH,
+    INTROSPECTION_PATH,
+    JWKS_PATH,
+    REVOCATION_PATH,
+    TOKEN_PATH,
+    AuthorizationEndpoint,
+    MetadataEndpoint,
+    metadata_paths,
+)
+from authserver.endpoints.openapi import OpenApiEndpoint
+from authserver.endpoints.revoke import RevocationEndpoint
+from authserver.endpoints.token import TokenEndpoint
+from authserver.tokens.standing import AdminTokenCheck
+from authserver.wire.door import REQUEST_ID_KEY, FrontDoor, TrustedProxies
+from authserver.wire.http import Endpoint, Receive, Scope, Send, send_answer
+
+
+def build_surface(runtime: Runtime) -> FrontDoor:
+    """Return the ASGI application that serves everything."""
+    c = runtime.capabilities
+    register_gauges(c)
+    return FrontDoor(
+        table={path.encode(): (name, endpoint) for path, name, endpoint in _endpoints(runtime)},
+        fallback=Router(
+            admin_routes(
+                verbs=runtime.administration,
+                authorizer=BearerAuthorizer(
+                    admin_tokens=c.settings.admin_tokens, check=AdminTokenCheck(standing=runtime.tokens.standing)
+                ),
+                audit=c.audit,
+            ),
+            redirect_slashes=False,
+            default=_not_found,
+        ),
+        metrics=c.metrics,
+        proxies=TrustedProxies(c.settings.trusted_proxies),
+    )
+
+
+def _endpoints(runtime: Runtime) -> list[tuple[str, str, Endpoint]]:
+    """Return path, name and endpoint of everything outside of the management API."""
+    c, tokens = runtime.capabilities, runtime.tokens
+    max_age_seconds = c.settings.jwks_max_age_seconds
+    metadata = MetadataEndpoint(issuer=c.issuer, max_age_seconds=max_age_seconds)
+    return [
+        (TOKEN_PATH, "token", TokenEndpoint(issuer=tokens.issuer, metrics=c.metrics)),
+        (INTROSPECTION_PATH, "introspect", IntrospectionEndpoint(introspector=tokens.introspector)),
+        (REVOCATION_PATH, "revoke", RevocationEndpoint(revoker=tokens.revoker)),
+        (AUTHORIZATION_PATH, "authorize", AuthorizationEndpoint()),
+        (JWKS_PATH, "jwks", JwksEndpoint(keys=c.keys, max_age_seconds=max_age_seconds)),
+        *((path, "metadata", metadata) for path in metadata_paths(c.issuer)),
+        ("/health/live", "live", LiveEndpoint()),
+        ("/health/ready", "ready", ReadyEndpoint(check=readiness(c))),
+        ("/metrics", "metrics", MetricsEndpoint(metrics=c.metrics)),
+        ("/openapi.json", "openapi", OpenApiEndpoint(document=lambda: describe(issuer=c.issuer, version=VERSION))),
+    ]
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+    answer = problem_answer(NotFound(), request_id=scope[REQUEST_ID_KEY], authenticated=False)
+    await send_answer(send, answer)

@@ -1,0 +1,49 @@
+"""Identifiers: token ids that carry their time (UUIDv7, RFC 9562 §5.7) and readable random ids."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+DEFAULT_WORKSPACE = "default"
+
+#: The audience of the management API's own access tokens.
+ADMIN_RESOURCE = "urn:authserver:admin"
+
+_ID_CHARACTERS = 22
+_UUID_LENGTH = 36
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0x2 << 62
+_RANDOM_A_MASK = 0xFFF << 64
+_RANDOM_B_MASK = (1 << 62) - 1
+
+
+def new_token_id(now_ms: int) -> str:
+    """Return a UUIDv7 for `now_ms`, the `jti` of an access token.
+
+    Watermarks compare with the millisecond inside it, so it is made from the server's clock,
+    never by a library that reads a clock of its own.
+    """
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (now_ms << 80) | _VERSION_7 | (random & _RANDOM_A_MASK) | _VARIANT | (random & _RANDOM_B_MASK)
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def token_id_bytes(token_id: str) -> bytes:
+    """Return the 16 bytes of a UUID in its canonical form; raise ValueError for anything else."""
+    if len(token_id) != _UUID_LENGTH or not token_id.isascii():
+        raise ValueError("not a UUID")
+    return bytes.fromhex(token_id.replace("-", ""))
+
+
+def token_id_ms(token_id: str) -> int:
+    """Return the time of a UUIDv7 in milliseconds since the epoch (RFC 9562 §5.7)."""
+    return int.from_bytes(token_id_bytes(token_id)[:6], "big")
+
+
+def new_id(prefix: str) -> str:
+    """Return `prefix_` and 131 random bits in base62, for example `cl_5hPz…`."""
+    return f"{prefix}_{''.join(secrets.choice(BASE62) for _ in range(_ID_CHARACTERS))}"

@@ -1,0 +1,40 @@
+"""What has been revoked: single tokens by `jti`, or everything issued before a moment (a watermark)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RevocationKind(StrEnum):
+    """JTI names one token; every other kind is a watermark over all tokens that carry the value."""
+
+    JTI = "jti"
+    CLIENT = "client"
+    CREDENTIAL = "credential"
+    WORKSPACE = "workspace"
+    SUBJECT = "subject"
+    KID = "kid"
+    ALL = "all"
+
+
+#: The value of the one watermark of kind ALL.
+EVERYTHING = "*"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revocation:
+    """One entry. `expires_at` (seconds) is when no token that it refuses can still be alive.
+
+    A watermark refuses tokens whose `jti` carries a time of `revoked_at_ms` or earlier.
+    `sequence` is its place in the order of revocations, given by the store.
+    """
+
+    kind: RevocationKind
+    value: str
+    workspace_id: str
+    revoked_at_ms: int
+    expires_at: int
+    reason: str = ""
+    actor: str = ""
+    sequence: int = 0

@@ -1,0 +1,33 @@
+"""Signing access tokens (RFC 9068 §2, RFC 7515 §5.1): one explicit key, its headers made in advance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from authserver.core.resource import SigningAlg, TokenType
+from authserver.keys.compact import JwsKey, encode_segment, header_segment
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Signer:
+    """Signs with one key. Holds the private part in memory and shows nothing of it."""
+
+    __slots__ = ("_headers", "_key", "alg", "kid")
+
+    def __init__(self, *, kid: str, key: JwsKey) -> None:
+        self.kid = kid
+        self.alg: SigningAlg = key.alg
+        self._key = key
+        self._headers = {typ: header_segment(kid, key.alg, typ).encode("ascii") for typ in TokenType}
+
+    def __repr__(self) -> str:
+        return f"Signer(kid={self.kid!r}, alg={self.alg.value!r})"
+
+    def sign(self, claims: Mapping[str, Any], typ: TokenType) -> str:
+        """Return the token in compact form. `claims` must be JSON values: msgspec raises TypeError otherwise."""
+        signing_input = self._headers[typ] + b"." + encode_segment(_encode(dict(claims)))
+        return (signing_input + b"." + encode_segment(self._key.sign(signing_input))).decode("ascii")

@@ -1,0 +1,1 @@
+"""Limits: what one caller may ask of the server. May import core; holds bounded state in memory only."""

@@ -1,0 +1,97 @@
+"""Follows the database: a change made by any process is in force here within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+
+from authserver.core.errors import AuthServerError, TemporarilyUnavailable
+from authserver.core.ports import ChangeKind, ChangeLog
+
+POLL_SECONDS = 0.25
+
+#: Applies changes of one kind: gets the keys that changed, or None when it must forget everything.
+Handler = Callable[[frozenset[str] | None], Awaitable[None]]
+
+
+class Follower:
+    """Asks the database four times a second whether anything changed, and hands the changes on.
+
+    It is also the process's conscience: it knows how long ago it last could ask (`require_fresh`).
+    """
+
+    def __init__(self, *, changes: ChangeLog) -> None:
+        """Follow `changes`; handlers are given to `start`, once the caches exist."""
+        self._changes = changes
+        self._handlers: Mapping[ChangeKind, Handler] = {}
+        self._revocations: Callable[[], Awaitable[None]] | None = None
+        self._lock = asyncio.Lock()
+        self._position = 0
+        self._stamp: object = None
+        self._fresh_at = time.monotonic()
+        self._log = structlog.get_logger()
+
+    async def start(
+        self, *, handlers: Mapping[ChangeKind, Handler], revocations: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Load everything once: from here on `catch_up` brings only what is new."""
+        self._handlers = handlers
+        self._revocations = revocations
+        self._stamp = await self._changes.stamp()
+        self._position = await self._changes.position()
+        for handler in handlers.values():
+            await handler(None)
+        await revocations()
+        self._fresh_at = time.monotonic()
+
+    async def catch_up(self) -> None:
+        """Apply whatever was written until now; raise TemporarilyUnavailable when the database cannot be asked."""
+        async with self._lock:
+            started = time.monotonic()
+            stamp = await self._changes.stamp()
+            if stamp != self._stamp:
+                await self._apply()
+                self._stamp = stamp
+            self._fresh_at = started
+
+    async def run(self) -> None:
+        """Catch up for ever; a database that is away is asked again, and reported once."""
+        failing = False
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self.catch_up()
+                if failing:
+                    self._log.info("database.back")
+                failing = False
+            except AuthServerError as error:
+                if not failing:
+                    self._log.error("database.unavailable", reason=error.reason)
+                failing = True
+
+    def age_seconds(self) -> float:
+        """Return how long ago the database was last asked with success."""
+        return time.monotonic() - self._fresh_at
+
+    def require_fresh(self, grace_seconds: int) -> None:
+        """Raise TemporarilyUnavailable when the last successful look is longer ago than `grace_seconds`."""
+        if self.age_seconds() > grace_seconds:
+            raise TemporarilyUnavailable("the database has not answered for too long to know what changed")
+
+    async def _apply(self) -> None:
+        changes = await self._changes.since(self._position)
+        if changes is None:
+            self._position = await self._changes.position()
+            for handler in self._handlers.values():
+                await handler(None)
+        else:
+            for kind, handler in self._handlers.items():
+                keys = frozenset(change.key for change in changes if change.kind is kind)
+                if keys:
+                    await handler(keys)
+            self._position = changes[-1].sequence if changes else self._position
+        if self._revocations is not None:
+            await self._revocations()

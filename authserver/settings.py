@@ -1,0 +1,221 @@
+"""Every setting: its name in the environment (`AUTHSERVER_` and the name in capitals), type, default and meaning.
+
+A secret may come from a file: `AUTHSERVER_SECRET_KEY_FILE=/run/secrets/key`. An unknown `AUTHSERVER_*` name is
+an error, so that a misspelt setting is never ignored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from authserver.core.errors import ConfigurationError
+from authserver.core.resource import SigningAlg
+
+PREFIX = "AUTHSERVER_"
+FILE_SUFFIX = "_FILE"
+MIN_SECRET_CHARACTERS = 32
+
+#: The settings that may be given as the name of a file.
+FILE_SETTINGS = ("secret_key", "admin_token", "database_url")
+
+_LIST = re.compile(r"[\s,]+")
+
+
+class Settings(BaseSettings):
+    """All settings of one process, validated together before anything is opened."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
+    )
+
+    issuer: str | None = Field(
+        default=None, description="The issuer URL, `iss` of every token; https in production. Required without --dev."
+    )
+    data_dir: Path = Field(
+        default=Path("data"), description="The directory of the SQLite file and, with --dev, of the generated secrets."
+    )
+    database_url: SecretStr | None = Field(
+        default=None, description="The database; by default SQLite in the data directory: sqlite:///data/authserver.db."
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Encrypts the signing keys at rest: 32 characters or more, or several, separated by commas: the "
+        "first encrypts, all decrypt. Required without --dev.",
+    )
+    admin_token: SecretStr | None = Field(
+        default=None,
+        description="The bearer token of the management API. Without it only tokens of our own work there.",
+    )
+    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
+    workers: int = Field(default=1, ge=1, le=1, description="Worker processes; more than one needs a shared index.")
+    access_token_ttl: int = Field(
+        default=3600, ge=1, description="Lifetime of an access token in seconds, unless client or resource say less."
+    )
+    max_access_token_ttl: int = Field(
+        default=86400, ge=1, le=31_536_000, description="The longest lifetime in seconds that anybody may configure."
+    )
+    signing_alg: SigningAlg = Field(
+        default=SigningAlg.ES256, description="The algorithm for audiences that are not registered as a resource."
+    )
+    default_audience: str | None = Field(
+        default=None, description="`aud` for a client without audiences of its own; by default the issuer."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(), description="Networks whose X-Forwarded-For is believed for the address in the log, by commas."
+    )
+    key_rotation_seconds: int = Field(
+        default=90 * 86400, ge=3600, description="A signing key is replaced after this many seconds."
+    )
+    key_publish_lead_seconds: int = Field(
+        default=600, ge=0, description="A new key stands in the JWKS for this many seconds before it signs."
+    )
+    jwks_max_age_seconds: int = Field(
+        default=300, ge=0, description="How long the JWKS may be cached (Cache-Control max-age); at most the lead."
+    )
+    leeway_seconds: int = Field(
+        default=60,
+        ge=0,
+        le=300,
+        description="Clock difference allowed to verifiers: how long revocations outlive `exp`.",
+    )
+    database_grace_seconds: int = Field(
+        default=300, ge=0, description="How long known clients get tokens while the database is away."
+    )
+    revocation_grace_seconds: int = Field(
+        default=5, ge=1, description="How old the knowledge of revocations may be before introspection answers 503."
+    )
+    client_cache_size: int = Field(default=50_000, ge=1, description="How many clients are held in memory.")
+    introspection_misses_per_minute: int = Field(
+        default=1000, ge=1, description="Unknown tokens that one caller may introspect in a minute before it gets 429."
+    )
+    shutdown_grace_seconds: int = Field(default=10, ge=0, description="How long requests may finish after SIGTERM.")
+    max_requests: int = Field(
+        default=1000, ge=1, description="Requests worked on at a time; more get 503, the health endpoints excepted."
+    )
+    max_connections: int = Field(default=10_000, ge=1, description="Open connections; further ones get 503.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least level logged."
+    )
+    log_format: Literal["json", "text"] | None = Field(
+        default=None, description="json, or text for people; by default text with --dev, else json."
+    )
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part) for part in _LIST.split(value) if part)
+        return value
+
+    @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """Return the secret keys, the encrypting one first."""
+        if self.secret_key is None:
+            return ()
+        return tuple(part for part in _LIST.split(self.secret_key.get_secret_value()) if part)
+
+    @property
+    def admin_tokens(self) -> tuple[str, ...]:
+        """Return the admin tokens: one, or several by commas while one is being replaced."""
+        if self.admin_token is None:
+            return ()
+        return tuple(part for part in _LIST.split(self.admin_token.get_secret_value()) if part)
+
+    @property
+    def database(self) -> str:
+        """Return the database URL, by default the SQLite file in the data directory."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir / 'authserver.db'}"
+
+
+def setting_name(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def read_settings(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read and validate the settings; raise ConfigurationError with one line for each problem.
+
+    `overrides` (command line options) win over the environment.
+    """
+    given = {k: v for k, v in (os.environ if environment is None else environment).items() if k.startswith(PREFIX)}
+    problems: list[str] = []
+    values: dict[str, object] = {}
+    for name, value in sorted(given.items()):
+        field = name.removeprefix(PREFIX).lower()
+        if field in Settings.model_fields:
+            values[field] = value
+        elif field.upper().endswith(FILE_SUFFIX) and field[: -len(FILE_SUFFIX)] in FILE_SETTINGS:
+            values.setdefault(field[: -len(FILE_SUFFIX)], _read_file(name, value, problems))
+        else:
+            problems.append(f"{name} is no setting of this version; see `authserver doctor --settings` for all names.")
+    values |= {k: v for k, v in overrides.items() if v is not None}
+    try:
+        settings = _Explicit.model_validate(values)
+    except ValidationError as error:
+        problems += [f"{setting_name(str(e['loc'][0]))}: {e['msg']}." for e in error.errors(include_input=False)]
+        raise ConfigurationError(*problems) from None
+    if problems:
+        raise ConfigurationError(*problems)
+    return settings
+
+
+class _Explicit(Settings):
+    """Settings from the values handed over alone: the environment has been read, and checked, before."""
+
+    @classmethod
+    def settings_customise_sources(cls, *_: object, **sources: object) -> tuple[object, ...]:  # type: ignore[override]
+        return (sources["init_settings"],)
+
+
+def _read_file(name: str, path: str, problems: list[str]) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f"{name}: cannot read the file ({type(error).__name__}); name a readable text file.")
+        return ""
+
+
+def production_problems(settings: Settings) -> list[str]:
+    """Say what keeps a server without --dev from starting: everything that is missing or unsafe, at once."""
+    problems = []
+    if settings.issuer is None:
+        problems.append("AUTHSERVER_ISSUER is missing: set the https URL by which clients reach this server.")
+    elif urlsplit(settings.issuer).scheme != "https":
+        problems.append("AUTHSERVER_ISSUER must be an https URL; plain http is for --dev only.")
+    if not settings.secret_keys:
+        problems.append("AUTHSERVER_SECRET_KEY is missing: set 32 random characters or more, and keep them.")
+    if os.environ.get("AUTHLIB_INSECURE_TRANSPORT"):
+        problems.append("AUTHLIB_INSECURE_TRANSPORT is set: unset it, any value switches a safety check off.")
+    return problems + common_problems(settings)
+
+
+def common_problems(settings: Settings) -> list[str]:
+    """Say what is wrong in any mode."""
+    problems = []
+    if settings.issuer is not None:
+        url = urlsplit(settings.issuer)
+        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
+            problems.append("AUTHSERVER_ISSUER must be a URL without query, fragment or user (RFC 8414 §2).")
+    if any(len(key) < MIN_SECRET_CHARACTERS for key in settings.secret_keys):
+        problems.append(f"AUTHSERVER_SECRET_KEY: each key needs {MIN_SECRET_CHARACTERS} characters or more.")
+    if any(len(token) < MIN_SECRET_CHARACTERS for token in settings.admin_tokens):
+        problems.append(f"AUTHSERVER_ADMIN_TOKEN needs {MIN_SECRET_CHARACTERS} characters or more.")
+    if settings.access_token_ttl > settings.max_access_token_ttl:
+        problems.append("AUTHSERVER_ACCESS_TOKEN_TTL is greater than AUTHSERVER_MAX_ACCESS_TOKEN_TTL.")
+    if settings.jwks_max_age_seconds > max(settings.key_publish_lead_seconds, 0):
+        problems.append("AUTHSERVER_JWKS_MAX_AGE_SECONDS must not exceed AUTHSERVER_KEY_PUBLISH_LEAD_SECONDS.")
+    if settings.signing_alg is SigningAlg.HS256:
+        problems.append("AUTHSERVER_SIGNING_ALG: HS256 needs a registered resource with a secret of its own.")
+    return problems

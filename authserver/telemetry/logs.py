@@ -1,0 +1,153 @@
+"""Logs: one JSON object a line in production, aligned text with --dev; never a secret, a token or a query string.
+
+Lines are handed to a thread that writes them, so that a slow reader of our output never stops the event loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, Literal
+
+import msgspec
+import structlog
+
+#: The id of the request being answered, "" outside of one.
+current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
+
+MAX_PENDING_LINES = 50_000
+
+EventDict = MutableMapping[str, Any]
+
+
+class LineWriter:
+    """Writes lines from a thread of its own, in order; past 50,000 waiting lines it drops and counts."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        """Start the thread; `stream` is written and flushed by it alone."""
+        self._stream = stream
+        self._lines: deque[bytes] = deque()
+        self._wake = threading.Event()
+        self._closed = False
+        self.dropped = 0
+        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def msg(self, line: bytes) -> None:
+        """Queue one line. Never blocks."""
+        if len(self._lines) >= MAX_PENDING_LINES:
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    debug = info = warning = error = critical = exception = msg
+
+    def close(self) -> None:
+        """Write what is queued and end the thread."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not (self._closed and not self._lines):
+            self._wake.wait()
+            self._wake.clear()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            if lines:
+                self._write(b"\n".join(lines) + b"\n")
+
+    def _write(self, block: bytes) -> None:
+        try:
+            self._stream.write(block)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.dropped += 1
+
+
+def configure_logs(*, style: Literal["json", "text"], level: str, stream: BinaryIO | None = None) -> LineWriter:
+    """Configure structlog and the standard library's loggers for this process; return the writer to close."""
+    writer = LineWriter(stream or sys.stderr.buffer)
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, _add_request_id, _add_time, _hide_traceback]
+        + ([_escape_controls, _render_text] if style == "text" else [_render_json]),
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=lambda *_: writer,
+        cache_logger_on_first_use=False,
+    )
+    _adopt_standard_logging(threshold)
+    return writer
+
+
+def _add_request_id(_: object, __: str, event: EventDict) -> EventDict:
+    if "request_id" not in event and (request_id := current_request_id.get()):
+        event["request_id"] = request_id
+    return event
+
+
+def _add_time(_: object, __: str, event: EventDict) -> EventDict:
+    event["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return event
+
+
+def _hide_traceback(_: object, __: str, event: EventDict) -> EventDict:
+    """Replace an exception by its type and where it was raised: its text may hold what a caller sent."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, BaseException):
+        event["exception"] = type(error).__qualname__
+        event["where"] = [
+            f"{frame.filename.rpartition('site-packages/')[2]}:{frame.lineno} {frame.name}"
+            for frame in traceback.extract_tb(error.__traceback__)[-8:]
+        ]
+    return event
+
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+def _render_json(_: object, __: str, event: EventDict) -> bytes:
+    try:
+        return _encode(event)
+    except UnicodeEncodeError:
+        return _encode({key: ascii(value) for key, value in event.items()})
+
+
+def _escape_controls(_: object, __: str, event: EventDict) -> EventDict:
+    """Keep one record on one line, without escape sequences for the terminal (LOG-01)."""
+    return {key: _printable(value) for key, value in event.items()}
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, str) and not value.isprintable():
+        return ascii(value)
+    return value
+
+
+def _render_text(_: object, __: str, event: EventDict) -> bytes:
+    time, level, name = event.pop("time")[11:23], event.pop("level"), event.pop("event")
+    fields = " ".join(f"{key}={value}" for key, value in event.items() if value is not None)
+    return f"{time} {level:<8} {name:<28} {fields}".rstrip().encode("utf-8", "backslashreplace")
+
+
+class _ToStructlog(logging.Handler):
+    """Carries the warnings of libraries into our log: the logger's name and the text without its arguments."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        error = record.exc_info[1] if record.exc_info else None
+        log.log(record.levelno, "library.message", logger=record.name, message=str(record.msg), exc_info=error)
+
+
+def _adopt_standard_logging(threshold: int) -> None:
+    """Let libraries speak from WARNING on: at DEBUG some of them print tokens and statements' parameters."""
+    logging.basicConfig(handlers=[_ToStructlog()], level=max(threshold, logging.WARNING), force=True)
+    for name in ("authlib", "sqlalchemy", "uvicorn", "alembic", "asyncio"):
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

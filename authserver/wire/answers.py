@@ -1,0 +1,51 @@
+"""Answers and errors in their wire form (RFC 6749 §5, RFC 6750 §3): one renderer, ASCII, nothing echoed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from authserver.core.errors import (
+    AuthServerError,
+    InsufficientScope,
+    InvalidClient,
+    InvalidToken,
+    MethodNotAllowed,
+    PayloadTooLarge,
+    RequestTimeout,
+    TemporarilyUnavailable,
+    TooManyRequests,
+)
+from authserver.wire.http import JSON, NO_STORE, Answer
+
+REALM = "authserver"
+
+_BASIC_CHALLENGE = (b"www-authenticate", b'Basic realm="authserver", charset="UTF-8"')
+_CLOSE = (b"connection", b"close")
+
+encode_json = msgspec.json.Encoder().encode
+
+
+def json_answer(value: Any, status: int = 200) -> Answer:
+    """Return a JSON answer that no cache keeps."""
+    return Answer(status, encode_json(value))
+
+
+def error_answer(error: AuthServerError, *, request_id: str, challenge: bool = True) -> Answer:
+    """Render an error as RFC 6749 §5.2 has it. `challenge`: name the scheme that a 401 asks for."""
+    body = encode_json({"error": error.error, "error_description": error.description, "request_id": request_id})
+    headers = [JSON, NO_STORE]
+    match error:
+        case InvalidClient():
+            if challenge:
+                headers.append(_BASIC_CHALLENGE)
+        case InvalidToken() | InsufficientScope():
+            headers.append((b"www-authenticate", f'Bearer realm="{REALM}", error="{error.error}"'.encode()))
+        case TemporarilyUnavailable() | TooManyRequests():
+            headers.append((b"retry-after", str(error.retry_after_seconds).encode()))
+        case MethodNotAllowed():
+            headers.append((b"allow", error.allow.encode()))
+        case PayloadTooLarge() | RequestTimeout():
+            headers.append(_CLOSE)
+    return Answer(error.status, body, tuple(headers))

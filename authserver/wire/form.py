@@ -1,0 +1,86 @@
+"""The body of a token, introspection or revocation request (RFC 6749 §3.2 and appendix B), read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from authserver.core.errors import InvalidRequest
+from authserver.wire.http import Request
+
+MAX_FIELDS = 64
+
+_MEDIA_TYPE = "application/x-www-form-urlencoded"
+_CREDENTIAL_FIELDS = frozenset({"client_id", "client_secret"})
+_FORM_TYPES = frozenset({_MEDIA_TYPE, f"{_MEDIA_TYPE};charset=utf-8"})
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """The parameters of one request. Each occurs once; an empty one counts as omitted (RFC 6749 §3.2).
+
+    `resources` holds the values of `resource`, which alone may be repeated (RFC 8707 §2).
+    """
+
+    fields: Mapping[str, str] = field(repr=False)
+    resources: tuple[str, ...] = ()
+
+    def get(self, name: str) -> str | None:
+        """Return a parameter, None when it is omitted or empty."""
+        return self.fields.get(name)
+
+    def require(self, name: str) -> str:
+        """Return a parameter; raise InvalidRequest when it is omitted or empty."""
+        value = self.fields.get(name)
+        if value is None:
+            raise InvalidRequest(f"{name} is missing")
+        return value
+
+
+async def read_form(request: Request) -> Form:
+    """Read and parse the body; raise InvalidRequest, PayloadTooLarge or UnsupportedMediaType."""
+    request.refuse_query()
+    _check_type(request.header_values(b"content-type"))
+    return parse_form(await request.body())
+
+
+def parse_form(body: bytes) -> Form:
+    """Parse an urlencoded body strictly: UTF-8, at most 64 fields, nothing twice but `resource`."""
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS
+        )
+    except ValueError:
+        raise InvalidRequest("the body is no ASCII form, or has too many fields") from None
+    fields: dict[str, str] = {}
+    resources: list[str] = []
+    seen: set[str] = set()
+    for name, value in pairs:
+        if name == "resource":
+            resources.append(value)
+        elif name in seen:
+            raise InvalidRequest("a parameter is repeated")
+        elif value:
+            fields[name] = value
+        seen.add(name)
+        _check_text(name, value)
+    return Form(fields, tuple(resources))
+
+
+def _check_type(values: list[bytes]) -> None:
+    if len(values) != 1:
+        raise InvalidRequest("there must be exactly one Content-Type header")
+    media_type = values[0].decode("latin-1")
+    if media_type != _MEDIA_TYPE and media_type.lower().replace(" ", "").replace('"', "") not in _FORM_TYPES:
+        raise InvalidRequest(f"the content type must be {_MEDIA_TYPE} in UTF-8")
+
+
+def _check_text(name: str, value: str) -> None:
+    """Refuse what is not UTF-8; in credentials it stays, as bytes that match nothing: a 401, not a 400."""
+    if name.isascii() and (value.isascii() or name in _CREDENTIAL_FIELDS):
+        return
+    try:
+        (name + value).encode()
+    except UnicodeEncodeError:
+        raise InvalidRequest("a parameter is not UTF-8") from None

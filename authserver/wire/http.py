@@ -1,0 +1,99 @@
+"""One request and one answer, as the endpoints see them (RFC 9110). Only the front door talks ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from authserver.core.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+MAX_BODY_BYTES = 64 * 1024
+
+NO_STORE = (b"cache-control", b"no-store")
+JSON = (b"content-type", b"application/json")
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was complete."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A request on its way.
+
+    `notes` are fields for its line in the log: ids and outcomes, never secrets. `challenge` says whether a
+    401 names the Basic scheme: clients that sent their secret in the body did not ask for it.
+    """
+
+    method: str
+    headers: Headers
+    query: bytes
+    receive: Receive
+    address: str
+    notes: dict[str, object]
+    challenge: bool = True
+
+    def header_values(self, name: bytes) -> list[bytes]:
+        """Return all values of a header, `name` in lower case."""
+        return [value for key, value in self.headers if key == name]
+
+    async def body(self) -> bytes:
+        """Return the whole body, at most 64 KB; raise PayloadTooLarge, UnsupportedMediaType or ClientGone."""
+        for name, value in self.headers:
+            if name == b"content-encoding":
+                raise UnsupportedMediaType("the body has a content coding")
+            if name == b"content-length" and not (value.isdigit() and int(value[:20]) <= MAX_BODY_BYTES):
+                raise PayloadTooLarge(f"more than {MAX_BODY_BYTES} bytes announced")
+        message = await self.receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            return self._capped(message["body"])
+        chunks = bytearray()
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunks += message.get("body", b"")
+            self._capped(chunks)
+            if not message.get("more_body"):
+                return bytes(chunks)
+            message = await self.receive()
+
+    def _capped(self, body: bytes | bytearray) -> bytes:
+        if len(body) > MAX_BODY_BYTES:
+            raise PayloadTooLarge(f"more than {MAX_BODY_BYTES} bytes sent")
+        return body  # type: ignore[return-value] # the bytearray is only measured
+
+    def refuse_query(self) -> None:
+        """Raise InvalidRequest when the URL has a query: parameters belong into the body (RFC 6749 §3.2)."""
+        if self.query:
+            raise InvalidRequest("parameters in the query string")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete response; the front door adds the headers that all responses carry."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = (JSON, NO_STORE)
+
+
+async def send_answer(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> None:
+    """Send a complete response, with its length and `more` headers."""
+    headers = [*answer.headers, *more, (b"content-length", b"%d" % len(answer.body))]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+class Endpoint(Protocol):
+    """One address of the server. `methods` is the value of its Allow header, for example `GET, HEAD`."""
+
+    methods: frozenset[str]
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answer one request; raise an error of the table in `core/errors.py` for everything else."""

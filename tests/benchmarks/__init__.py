@@ -1,0 +1,23 @@
+"""What `make bench` runs: our server and its peers, side by side, alternating in one run.
+
+From the top down:
+
+    __main__      the command line: sections in, one report out
+    sections/     one question each: tokens, introspection, clients, revoked, start, memory, ceiling
+    bench         what every section is given
+    own_server    starts our server and fills it with clients and revocations
+    peer_servers  installs and starts the servers under peers/
+    ceiling_app   the least a Python server can do: bare uvicorn, and one signature more
+    report        the tables, as text, Markdown and JSON
+    rounds        alternating measurements
+    load          wrk, driven by load.lua
+    server        a running server: its requests, its readiness, its memory
+    processes     starting, pinning to a core and stopping processes
+    figures       samples, medians and what they say about a target
+    machine       the description of the machine
+    options       the command line's values
+    errors        the one error of this package
+    progress      lines on standard error
+
+It needs Linux and wrk; the peers need Node.js. Nothing here asserts a speed.
+"""

@@ -1,0 +1,43 @@
+"""What every section is given."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.load import LoadGenerator
+from tests.benchmarks.options import Options
+from tests.benchmarks.own_server import create_client, own_server
+from tests.benchmarks.peer_servers import Peer, peer_server
+from tests.benchmarks.processes import Cores
+from tests.benchmarks.server import Client, Server
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """The options, the tools, the peers that are there and a folder that goes away."""
+
+    options: Options
+    generator: LoadGenerator
+    peers: tuple[Peer, ...]
+    cores: Cores
+    folder: Path
+
+    @contextmanager
+    def own_server(self, data_name: str) -> Iterator[tuple[Server, Client]]:
+        """Run our server on a folder of that name, with one client."""
+        data = self.folder / data_name
+        with own_server(data, core=self.cores.server) as server:
+            yield server, create_client(data, "benchmark")
+
+    @contextmanager
+    def peer_servers(self, *, introspected: bool) -> Iterator[list[tuple[Peer, Server]]]:
+        """Run every peer, with JWTs, or with the format that it can introspect."""
+        with ExitStack() as stack:
+            servers = []
+            for peer in self.peers:
+                token_format = peer.introspected_format if introspected else "jwt"
+                log = self.folder / f"{peer.folder}.log"
+                server = stack.enter_context(peer_server(peer, token_format, log=log, core=self.cores.server))
+                servers.append((peer, server))
+            yield servers

@@ -1,0 +1,1 @@
+"""The storage: one contract that every backend passes, and what is particular to SQLite and to the migrations."""
