@@ -71,15 +71,14 @@ def _refuse_constant(_: str) -> NoReturn:
 
 
 def _check_values(value: Json) -> None:
-    """Look at every value without recursion, level by level."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        for item in level:
-            _check_value(item)
-        level = [child for item in level for child in _children(item)]
-        if not level:
-            return
-    raise MalformedBody("The body is nested too deep.")
+    """Look at every value, without recursion."""
+    waiting = [(value, 1)]
+    while waiting:
+        item, depth = waiting.pop()
+        _check_value(item)
+        if isinstance(item, (dict, list)) and depth > MAX_DEPTH:
+            raise MalformedBody("The body is nested too deep.")
+        waiting.extend((child, depth + 1) for child in _children(item))
 
 
 def _check_value(value: Json) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from authserver.audit.events import AuditEvent
 from authserver.audit.log import AuditLog
 from authserver.claims.catalog import TemplateCatalog
 from authserver.clients.authentication import IMPORTED_SECRETS_STATE, ClientAuthenticator
@@ -59,16 +60,23 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
         grace_seconds=settings.database_grace_seconds,
     )
     resources = ResourceCatalog(store=database.resources)
+    audit = AuditLog(count=metrics.count_event)
     return Capabilities(
         settings=settings,
         issuer=issuer,
         clock=clock,
         database=database,
         metrics=metrics,
-        audit=AuditLog(count=metrics.count_event),
+        audit=audit,
         follower=follower,
         directory=directory,
-        authenticator=ClientAuthenticator(directory=directory, clock=clock),
+        authenticator=ClientAuthenticator(
+            directory=directory,
+            clock=clock,
+            alarm=lambda client_id, credential_id: audit.record(
+                AuditEvent.CLIENT_SECRET_DAMAGED, client_id=client_id, credential_id=credential_id
+            ),
+        ),
         usage=SecretUsage(store=database.client_secrets),
         resources=resources,
         templates=TemplateCatalog(store=database.templates),

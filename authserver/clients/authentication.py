@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import os
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -54,10 +55,16 @@ class _Proof:
 class ClientAuthenticator:
     """Checks client secrets against the directory."""
 
-    def __init__(self, *, directory: ClientDirectory, clock: Clock) -> None:
-        """Check against `directory`; `close` ends the threads."""
+    def __init__(
+        self, *, directory: ClientDirectory, clock: Clock, alarm: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        """Check against `directory`; `close` ends the threads.
+
+        `alarm` is told the client id and the credential id of each stored hash that cannot be read.
+        """
         self._directory = directory
         self._clock = clock
+        self._alarm = alarm
         self._key = os.urandom(32)
         self._salt = new_salt()
         self._proofs: OrderedDict[bytes, _Proof] = OrderedDict()
@@ -110,7 +117,7 @@ class ClientAuthenticator:
 
     async def _matching(self, client: Client | None, presented: Credentials) -> ClientSecret | None:
         """Derive once, whether the client exists or not, and return the secret that matches."""
-        hashes = _parsed_hashes(client)
+        hashes = self._parsed_hashes(client)
         rounds = rounds_for(presented.client_secret) if self._imported_exist else GENERATED_ROUNDS
         if any(h.rounds != GENERATED_ROUNDS for h in hashes.values()):
             rounds = rounds_for(presented.client_secret)
@@ -121,6 +128,16 @@ class ClientAuthenticator:
             if stored and stored.rounds == rounds and stored.salt == salt and stored.matches(derived):
                 return secret
         return None
+
+    def _parsed_hashes(self, client: Client | None) -> dict[str, SecretHash]:
+        """Parse the stored hashes; a damaged one matches nothing, spoils no other and raises the alarm (AUTH-26)."""
+        parsed: dict[str, SecretHash] = {}
+        for secret in client.secrets if client else ():
+            try:
+                parsed[secret.credential_id] = SecretHash.parse(secret.secret_hash)
+            except ValueError:
+                self._alarm(secret.client_id, secret.credential_id)
+        return parsed
 
     async def _derive(self, secret: str, salt: bytes, rounds: int) -> bytes:
         loop = asyncio.get_running_loop()
@@ -167,14 +184,3 @@ class ClientAuthenticator:
 
 def _is_old(client: Client, secret: ClientSecret) -> bool:
     return secret.state is SecretState.ACTIVE and len(client.secrets) > 1
-
-
-def _parsed_hashes(client: Client | None) -> dict[str, SecretHash]:
-    """Parse the stored hashes; a damaged one matches nothing and spoils no other client (AUTH-26)."""
-    parsed: dict[str, SecretHash] = {}
-    for secret in client.secrets if client else ():
-        try:
-            parsed[secret.credential_id] = SecretHash.parse(secret.secret_hash)
-        except ValueError:
-            continue
-    return parsed

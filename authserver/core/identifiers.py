@@ -14,6 +14,8 @@ ADMIN_RESOURCE = "urn:authserver:admin"
 
 _ID_CHARACTERS = 22
 _UUID_LENGTH = 36
+_TOKEN_RANDOM_BYTES = 10
+_POOL_BYTES = 4000
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _RANDOM_A_MASK = 0xFFF << 64
@@ -26,10 +28,37 @@ def new_token_id(now_ms: int) -> str:
     Watermarks compare with the millisecond inside it, so it is made from the server's clock,
     never by a library that reads a clock of its own.
     """
-    random = int.from_bytes(os.urandom(10), "big")
+    random = int.from_bytes(_random_bytes(), "big")
     value = (now_ms << 80) | _VERSION_7 | (random & _RANDOM_A_MASK) | _VARIANT | (random & _RANDOM_B_MASK)
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+class _RandomPool:
+    """Random bytes of the operating system, fetched a page at a time: the call costs as much as a signature.
+
+    A forked process starts with an empty pool, so that no two processes ever share bytes.
+    """
+
+    __slots__ = ("_bytes", "_offset")
+
+    def __init__(self) -> None:
+        self.clear()
+        os.register_at_fork(after_in_child=self.clear)
+
+    def __call__(self) -> bytes:
+        if self._offset + _TOKEN_RANDOM_BYTES > len(self._bytes):
+            self._bytes, self._offset = os.urandom(_POOL_BYTES), 0
+        taken = self._bytes[self._offset : self._offset + _TOKEN_RANDOM_BYTES]
+        self._offset += _TOKEN_RANDOM_BYTES
+        return taken
+
+    def clear(self) -> None:
+        """Forget the bytes at hand."""
+        self._bytes, self._offset = b"", 0
+
+
+_random_bytes = _RandomPool()
 
 
 def token_id_bytes(token_id: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import MutableMapping
@@ -22,6 +23,8 @@ import structlog
 current_request_id: ContextVar[str] = ContextVar("current_request_id", default="")
 
 MAX_PENDING_LINES = 50_000
+
+_GATHER_SECONDS = 0.01
 
 EventDict = MutableMapping[str, Any]
 
@@ -59,6 +62,8 @@ class LineWriter:
     def _run(self) -> None:
         while not (self._closed and not self._lines):
             self._wake.wait()
+            if not self._closed:
+                time.sleep(_GATHER_SECONDS)  # one wake-up and one write for all lines of these milliseconds
             self._wake.clear()
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if lines:

@@ -98,7 +98,7 @@ class FrontDoor:
         self._metrics = metrics
         self._proxies = proxies
         self._new_request_id = RequestIds()
-        self._log = structlog.get_logger()
+        self._log = structlog.get_logger().bind()  # bound once: the lazy one is built anew for each line
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""

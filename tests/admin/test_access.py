@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,8 +10,14 @@ import pytest
 from authserver.admin.operation import Operation
 from authserver.admin.routes import OPERATIONS
 from authserver.administration.scopes import AdminScope
-from tests.admin.surface import ADMIN_TOKEN, API, CLIENTS, surface
-from tests.administration.office import Office
+from tests.admin.surface import ADMIN_TOKEN, CLIENTS, Surface, surface
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[Surface]:
+    """Keep one API for tests that leave nothing behind but clients of their own."""
+    with surface() as opened:
+        yield opened
 
 
 def name_of(operation: Operation) -> str:
@@ -24,27 +31,25 @@ def some_path(operation: Operation) -> str:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_of)
-def test_no_token_is_refused_everywhere(operation: Operation) -> None:
+def test_no_token_is_refused_everywhere(api: Surface, operation: Operation) -> None:
     """ADM-01, RFC 6750 §3.1: without credentials 401 with a bare Bearer challenge, at every operation."""
-    with surface() as api:
-        response = api.http.request(operation.description.method, some_path(operation))
-        assert response.status_code == 401
-        assert response.headers["www-authenticate"] == 'Bearer realm="authserver"'
-        assert response.headers["cache-control"] == "no-store"
+    response = api.http.request(operation.description.method, some_path(operation))
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == 'Bearer realm="authserver"'
+    assert response.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_of)
-def test_every_other_scope_is_not_enough(operation: Operation) -> None:
+def test_every_other_scope_is_not_enough(api: Surface, operation: Operation) -> None:
     """ADM-02: a token with all scopes but the needed one and those that include it gets 403, whatever it sends."""
     needed = operation.description.scope
     assert needed is not None
     including = {needed.value, needed.value.replace(":read", ":write")}
-    with surface() as api:
-        token = api.new_admin(*sorted({scope.value for scope in AdminScope} - including))
-        response = api.call(operation.description.method, some_path(operation), {"junk": 1}, token=token)
-        assert (response.status_code, response.json()["error"]) == (403, "insufficient_scope")
-        assert response.headers["www-authenticate"] == 'Bearer realm="authserver", error="insufficient_scope"'
-        assert api.office.audit.names[-1] == "admin.denied"
+    token = api.new_admin(*sorted({scope.value for scope in AdminScope} - including))
+    response = api.call(operation.description.method, some_path(operation), {"junk": 1}, token=token)
+    assert (response.status_code, response.json()["error"]) == (403, "insufficient_scope")
+    assert response.headers["www-authenticate"] == 'Bearer realm="authserver", error="insufficient_scope"'
+    assert api.office.audit.names[-1] == "admin.denied"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=name_of)
@@ -88,12 +93,11 @@ def test_write_includes_read() -> None:
     ],
     ids=["unknown", "basic", "empty", "no token", "one more", "other case", "long", "bytes", "twice"],
 )
-def test_wrong_credentials(headers: Any) -> None:
+def test_wrong_credentials(api: Surface, headers: Any) -> None:
     """ADM-01: anything but exactly one good bearer token is `invalid_token`."""
-    with surface() as api:
-        response = api.http.get(CLIENTS, headers=headers)
-        assert (response.status_code, response.json()["error"]) == (401, "invalid_token")
-        assert api.office.audit.events[-1][1]["operation"] == f"GET {CLIENTS}"
+    response = api.http.get(CLIENTS, headers=headers)
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_token")
+    assert api.office.audit.events[-1][1]["operation"] == f"GET {CLIENTS}"
 
 
 def test_token_in_the_query_is_not_looked_for() -> None:
@@ -128,8 +132,3 @@ def test_scopes_are_those_of_the_stored_resource() -> None:
     with surface() as api:
         items = api.call("GET", "/admin/v1/resources").json()["items"]
         assert [scope["name"] for scope in items[0]["scopes"]] == [scope.value for scope in AdminScope]
-
-
-def test_office_is_real() -> None:
-    """The surface under test works on SQLite, not on a fake."""
-    assert type(Office().database).__module__ == "authserver.storage.database"

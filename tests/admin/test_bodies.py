@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,14 +16,23 @@ GOOD = {"client_name": "n"}
 JSON_TYPE = "application/json"
 
 
-def post(body: bytes, content_type: str | None = JSON_TYPE) -> Any:
-    """Send raw bytes as a new client and return the response; assert that a refusal stores nothing."""
-    headers = {} if content_type is None else {"Content-Type": content_type}
+Post = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def post() -> Iterator[Post]:
+    """Send raw bytes as a new client and return the response; a refusal must store nothing."""
     with surface() as api:
-        response = api.call("POST", CLIENTS, content=body, headers=headers)
-        stored = api.call("GET", CLIENTS).json()["items"]
-        assert len(stored) == (response.status_code == 201)
-        return response
+
+        def send(body: bytes, content_type: str | None = JSON_TYPE) -> Any:
+            before = len(api.call("GET", CLIENTS).json()["items"])
+            headers = {} if content_type is None else {"Content-Type": content_type}
+            response = api.call("POST", CLIENTS, content=body, headers=headers)
+            after = len(api.call("GET", CLIENTS).json()["items"])
+            assert after - before == (response.status_code == 201)
+            return response
+
+        yield send
 
 
 @pytest.mark.parametrize(
@@ -48,7 +58,7 @@ def post(body: bytes, content_type: str | None = JSON_TYPE) -> Any:
     ],
     ids=lambda body: repr(body[:24]),
 )
-def test_malformed_json(body: bytes) -> None:
+def test_malformed_json(post: Post, body: bytes) -> None:
     """ADM-08, HTTP-13: broken JSON, UTF-16, a BOM, repeated names, NaN, half characters and depth are 400."""
     response = post(body)
     assert (response.status_code, response.json()["error"]) == (400, "invalid_request")
@@ -56,14 +66,14 @@ def test_malformed_json(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b"null", b"true", b"[{}]"])
-def test_wrong_top_level(body: bytes) -> None:
+def test_wrong_top_level(post: Post, body: bytes) -> None:
     """HTTP-13: JSON that is no object is 422."""
     response = post(body)
     assert response.status_code == 422
     assert response.json()["errors"] == [{"field": "body", "problem": "must be a JSON object"}]
 
 
-def test_deep_nesting_is_cheap() -> None:
+def test_deep_nesting_is_cheap(post: Post) -> None:
     """JOSE-04: 60,000 opening brackets are refused in under 20 ms, without a RecursionError."""
     body = b"[" * 60_000
     started = time.perf_counter()
@@ -80,7 +90,7 @@ def test_limit_of_64_levels() -> None:
         parse_json(b"[" * 65 + b"]" * 65)
 
 
-def test_large_body() -> None:
+def test_large_body(post: Post) -> None:
     """A body above 64 KB is 413."""
     body = json.dumps({**GOOD, "client_description": "x" * 70_000}).encode()
     assert post(body).status_code == 413
@@ -90,12 +100,12 @@ def test_large_body() -> None:
     "content_type",
     [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx"],
 )
-def test_other_content_types(content_type: str | None) -> None:
+def test_other_content_types(post: Post, content_type: str | None) -> None:
     """ADM-14: JSON under a type that a browser form can send is 415 and nothing happens."""
     assert post(json.dumps(GOOD).encode(), content_type).status_code == 415
 
 
-def test_other_charset_and_two_types() -> None:
+def test_other_charset_and_two_types(post: Post) -> None:
     """TOK-13, TOK-14 for JSON: another charset, or two types, is 415."""
     assert post(json.dumps(GOOD).encode(), "application/json; charset=utf-16").status_code == 415
     with surface() as api:
@@ -105,7 +115,7 @@ def test_other_charset_and_two_types() -> None:
         assert response.status_code == 415
 
 
-def test_utf8_charset_and_content_coding() -> None:
+def test_utf8_charset_and_content_coding(post: Post) -> None:
     """A charset of UTF-8 is accepted; HTTP-08: a content coding is 415."""
     assert post(json.dumps(GOOD).encode(), "application/json; charset=UTF-8").status_code == 201
     with surface() as api:
@@ -156,7 +166,7 @@ WRONG_TYPES = [
     ("client_id", "a\x00b"),
     ("client_id", "x" * 256),
     ("client_id", ""),
-    ("client_secret", "short"),
+    ("client_secret", "hunter2"),
     ("client_secret", "a" * 40),
     ("client_secret", "0123456789abcdef\n"),
     ("client_secret", "0123456789abcdef" * 65),
@@ -164,13 +174,13 @@ WRONG_TYPES = [
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG_TYPES, ids=lambda value: repr(value)[:30])
-def test_wrong_types_and_values(field: str, value: object) -> None:
+def test_wrong_types_and_values(post: Post, field: str, value: object) -> None:
     """ADM-07: a wrong type or value is 422, names its field and never repeats the value."""
     response = post(json.dumps({**GOOD, "scope": "read", field: value}).encode())
     assert response.status_code == 422, response.text
     (problem,) = response.json()["errors"]
     assert problem["field"].split(".")[0] == field
-    assert not (isinstance(value, str) and len(value) > 3 and value in problem["problem"])
+    assert not (isinstance(value, str) and value in problem["problem"].split())
 
 
 @pytest.mark.parametrize(
@@ -182,7 +192,7 @@ def test_wrong_types_and_values(field: str, value: object) -> None:
         {"jwks_uri": "http://c.example/jwks"},
     ],
 )
-def test_client_keys_are_refused(metadata: dict[str, Any]) -> None:
+def test_client_keys_are_refused(post: Post, metadata: dict[str, Any]) -> None:
     """ADM-12: `jwks` and `jwks_uri` are unknown while no method uses them, so nothing private is ever stored."""
     response = post(json.dumps({**GOOD, **metadata}).encode())
     assert response.status_code == 422
@@ -190,13 +200,13 @@ def test_client_keys_are_refused(metadata: dict[str, Any]) -> None:
     assert "c2VjcmV0" not in response.text
 
 
-def test_all_problems_at_once() -> None:
+def test_all_problems_at_once(post: Post) -> None:
     """RFC 9457: one answer names every field at fault."""
     response = post(json.dumps({"client_name": 1, "status": "x", "is_admin": True}).encode())
     assert {error["field"] for error in response.json()["errors"]} == {"client_name", "status", "is_admin"}
 
 
-def test_unknown_names_are_not_repeated_when_odd() -> None:
+def test_unknown_names_are_not_repeated_when_odd(post: Post) -> None:
     """U2: a name that looks like no field is not echoed."""
     response = post(json.dumps({**GOOD, "<script>": 1, "cs_0A1b2C3d": 2}).encode())
     assert {error["field"] for error in response.json()["errors"]} == {"…"}

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.admin.surface import ADMIN_AUDIENCE, API, CLIENTS, REVOCATIONS, Surface, surface
+from tests.admin.surface import ADMIN_AUDIENCE, CLIENTS, REVOCATIONS, Surface, surface
+from tests.administration.office import API
 
 
 def path_of(client: dict[str, Any]) -> str:
@@ -32,7 +33,11 @@ def test_create_and_read_back() -> None:
     }
     with surface() as api:
         created = api.call("POST", CLIENTS, metadata)
-        assert (created.status_code, created.headers["etag"], created.headers["cache-control"]) == (201, '"1"', "no-store")
+        assert (created.status_code, created.headers["etag"], created.headers["cache-control"]) == (
+            201,
+            '"1"',
+            "no-store",
+        )
         shown = api.call("GET", path_of(created.json()))
         assert {name: shown.json()[name] for name in metadata} == metadata
         assert shown.headers["etag"] == '"1"'
@@ -80,9 +85,16 @@ def test_merge_patch() -> None:
     """RFC 7396: named fields change, null restores the default, inside `trusted_metadata` it removes a name."""
     with surface() as api:
         client = api.new_client(
-            scope="a b", default_scope="a", access_token_ttl_seconds=60, trusted_metadata={"x": 1, "y": {"z": 2, "w": 3}}
+            scope="a b",
+            default_scope="a",
+            access_token_ttl_seconds=60,
+            trusted_metadata={"x": 1, "y": {"z": 2, "w": 3}},
         )
-        patch = {"default_scope": None, "access_token_ttl_seconds": None, "trusted_metadata": {"x": None, "y": {"z": 4}}}
+        patch = {
+            "default_scope": None,
+            "access_token_ttl_seconds": None,
+            "trusted_metadata": {"x": None, "y": {"z": 4}},
+        }
         headers = {"Content-Type": "application/merge-patch+json"}
         changed = api.call("PATCH", path_of(client), content=json.dumps(patch).encode(), headers=headers).json()
         assert (changed["default_scope"], changed["access_token_ttl_seconds"]) == (None, None)

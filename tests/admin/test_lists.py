@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from authserver.admin.query import cursor
@@ -39,6 +41,13 @@ def test_pages_of_resources_and_revocations() -> None:
         assert values == ["s0", "s1", "s2"]
 
 
+@pytest.fixture(scope="module")
+def api() -> Iterator[Surface]:
+    """Keep one API for tests that only read."""
+    with surface() as opened:
+        yield opened
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -66,29 +75,25 @@ def test_pages_of_resources_and_revocations() -> None:
     ],
     ids=lambda query: query[:24],
 )
-@pytest.mark.parametrize("path", [CLIENTS, RESOURCES, REVOCATIONS])
-def test_bad_queries(path: str, query: str) -> None:
+def test_bad_queries(api: Surface, query: str) -> None:
     """ADM-09: limits out of range, altered cursors and parameters that nobody knows are 422."""
-    with surface() as api:
+    for path in (CLIENTS, RESOURCES, REVOCATIONS):
         assert api.call("GET", f"{path}?{query}").status_code == 422
 
 
-def test_altered_cursor() -> None:
+def test_altered_cursor(api: Surface) -> None:
     """ADM-09: a cursor with one character changed, or more characters than it needs, is refused."""
-    with surface() as api:
-        good = cursor("cl_abc") or ""
-        assert api.call("GET", f"{CLIENTS}?after={good}").status_code == 200
-        for bad in (good[:-1] + ("A" if good[-1] != "A" else "B"), f"{good}=", good[:-2], f"B{good[1:]}", good.lower()):
-            assert api.call("GET", f"{CLIENTS}?after={bad}").status_code == 422
+    good = cursor("cl_abc") or ""
+    assert api.call("GET", f"{CLIENTS}?after={good}").status_code == 200
+    for bad in (good[:-1] + ("A" if good[-1] != "A" else "B"), f"{good}=", good[:-2], f"B{good[1:]}", good.lower()):
+        assert api.call("GET", f"{CLIENTS}?after={bad}").status_code == 422
 
 
-def test_cursor_of_another_list() -> None:
+def test_cursor_of_another_list(api: Surface) -> None:
     """ADM-09: a cursor that holds no number is no cursor of the revocations."""
-    with surface() as api:
-        assert api.call("GET", f"{REVOCATIONS}?after={cursor('cl_abc')}").status_code == 422
+    assert api.call("GET", f"{REVOCATIONS}?after={cursor('cl_abc')}").status_code == 422
 
 
-def test_queries_where_none_is_known() -> None:
+def test_queries_where_none_is_known(api: Surface) -> None:
     """A parameter is refused also where an operation knows none at all."""
-    with surface() as api:
-        assert api.call("GET", f"{KEYS}?x=1").status_code == 422
+    assert api.call("GET", f"{KEYS}?x=1").status_code == 422

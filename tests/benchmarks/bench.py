@@ -9,7 +9,7 @@ from tests.benchmarks.load import LoadGenerator
 from tests.benchmarks.options import Options
 from tests.benchmarks.own_server import create_client, own_server
 from tests.benchmarks.peer_servers import Peer, peer_server
-from tests.benchmarks.processes import Cores
+from tests.benchmarks.processes import Cores, free_port
 from tests.benchmarks.server import Client, Server
 
 
@@ -24,10 +24,10 @@ class Bench:
     folder: Path
 
     @contextmanager
-    def own_server(self, data_name: str) -> Iterator[tuple[Server, Client]]:
-        """Run our server on a folder of that name, with one client."""
+    def own_server(self, data_name: str, *, port: int | None = None) -> Iterator[tuple[Server, Client]]:
+        """Run our server on a folder of that name, with a client made for the occasion."""
         data = self.folder / data_name
-        with own_server(data, core=self.cores.server) as server:
+        with own_server(data, port=port or free_port(), core=self.cores.server) as server:
             yield server, create_client(data, "benchmark")
 
     @contextmanager

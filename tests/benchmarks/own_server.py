@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 from tests.benchmarks.errors import BenchmarkError
-from tests.benchmarks.processes import free_port, running
+from tests.benchmarks.processes import running
 from tests.benchmarks.server import AUDIENCE, SCOPE, Client, Connection, Server
 
 OWN_NAME = "authserver"
@@ -30,15 +30,15 @@ VALUES ('jti', ?, ?, ?, ?, '', 'benchmark')
 
 
 @contextmanager
-def own_server(data: Path, *, core: int | None, wait: bool = True) -> Iterator[Server]:
+def own_server(data: Path, *, port: int, core: int | None, wait: bool = True) -> Iterator[Server]:
     """Run our server on the folder `data` until the block ends: one worker, SQLite, everything on.
 
+    The port is part of the issuer: a server that knows its tokens again must have the port that it had.
     With `wait` false the block begins at once, whether or not the server is ready.
     """
     if not _COMMAND.exists():
         raise BenchmarkError(f"there is no {_COMMAND.name} command beside this Python; run `make setup`")
     data.mkdir(exist_ok=True)
-    port = free_port()
     command = [str(_COMMAND), "serve", "--dev", "--port", str(port)]
     log = data.with_name(f"{data.name}.log")
     with running(command, environment=_environment(data), folder=_PROJECT, log=log, core=core) as process:

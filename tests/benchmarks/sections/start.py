@@ -7,6 +7,7 @@ from statistics import median
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Finding, Results, at_most
 from tests.benchmarks.own_server import own_server
+from tests.benchmarks.processes import free_port
 from tests.benchmarks.progress import say
 
 SECTION = "start"
@@ -18,8 +19,9 @@ _GIVEN_UP_SECONDS = 60
 def measure_start(bench: Bench) -> Results:
     """Measure starts on empty folders (schema, keys and secrets are made), and starts on those folders again."""
     folders = [bench.folder / f"{SECTION}-{number}" for number in range(bench.options.starts)]
-    first = median(_seconds_to_ready(bench, folder) for folder in folders)
-    again = median(_seconds_to_ready(bench, folder) for folder in folders)
+    port = free_port()
+    first = median(_seconds_to_ready(bench, folder, port) for folder in folders)
+    again = median(_seconds_to_ready(bench, folder, port) for folder in folders)
     return Results(findings=[_finding("an empty folder", first), _finding("what is there", again)])
 
 
@@ -28,9 +30,9 @@ def _finding(data: str, seconds: float) -> Finding:
     return at_most(SECTION, claim, measured=seconds, limit=_LIMIT_SECONDS, unit="s", decimals=2)
 
 
-def _seconds_to_ready(bench: Bench, data: Path) -> float:
+def _seconds_to_ready(bench: Bench, data: Path, port: int) -> float:
     began = time.perf_counter()
-    with own_server(data, core=bench.cores.server, wait=False) as server:
+    with own_server(data, port=port, core=bench.cores.server, wait=False) as server:
         server.wait_until_ready(_GIVEN_UP_SECONDS)
         seconds = time.perf_counter() - began
     say(f"{SECTION}: {seconds:.2f} s")

@@ -1,0 +1,102 @@
+"""What several commands take: `--json`, `--yes`, JSON values, a secret on stdin; and examples in help texts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NoReturn, TypeVar
+
+import click
+
+from authserver.core.client import Json
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+MAX_INPUT_BYTES = 1024 * 1024
+
+
+def example(*lines: str) -> str:
+    """Return the end of a help text that shows a command as it is typed; each line stays as it is."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def json_option(command: CommandT) -> CommandT:
+    """Add `--json`, as the parameter `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, named as in the management API.")(command)
+
+
+def yes_option(command: CommandT) -> CommandT:
+    """Add `--yes`; see `confirm`."""
+    return click.option("--yes", is_flag=True, help="Do not ask on a terminal.")(command)
+
+
+def resource_option(command: CommandT) -> CommandT:
+    """Add `--resource`, for what a resource may have of its own."""
+    return click.option("--resource", metavar="URI", help="The one of this resource, not the workspace's.")(command)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a person at a terminal; a script is not asked. Abort, with exit code 1, on anything but yes."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True, err=True)
+
+
+def given(**values: Json) -> dict[str, Json]:
+    """Return the options that were given, as a document for the verbs of the administration."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+class JsonObject(click.ParamType):
+    """An option whose value is a JSON object; anything else is wrong usage, and is not repeated."""
+
+    name = "json"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, Json]:
+        """Return the object."""
+        if isinstance(value, Mapping):
+            return value
+        try:
+            document = json.loads(value, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            self.fail("is not valid JSON", param, ctx)
+        if not isinstance(document, dict):
+            self.fail('is not a JSON object, such as {"plan": "free"}', param, ctx)
+        return document
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+class SecondsOrDefault(click.ParamType):
+    """A number of seconds, or the word `default`, which takes an own value away again."""
+
+    name = "seconds|default"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return the number, or the word."""
+        if value == "default":
+            return "default"
+        try:
+            return int(value)
+        except ValueError:
+            self.fail("is neither a number of seconds nor `default`", param, ctx)
+
+
+def read_secret(what: str) -> str:
+    """Return the first line of stdin, where a secret shows neither in the process list nor in a history."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=True, err=True))
+    return sys.stdin.readline(MAX_INPUT_BYTES).rstrip("\r\n")
+
+
+def read_text(file: BinaryIO) -> str:
+    """Return a file's text; raise UsageError when it is larger than 1 MB or not UTF-8."""
+    content = file.read(MAX_INPUT_BYTES + 1)
+    if len(content) > MAX_INPUT_BYTES:
+        raise click.UsageError("The file is larger than 1 MB.")
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise click.UsageError("The file is not UTF-8.") from None

@@ -1,0 +1,62 @@
+"""What a command prints: JSON for programs, aligned text for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import click
+from pydantic import BaseModel
+
+from authserver.core.client import Json
+from authserver.core.clock import rfc3339
+
+_GAP = "  "
+_NOTHING = "-"
+
+
+def document_of(view: BaseModel) -> dict[str, Json]:
+    """Return the JSON object of a view, as the management API shows it."""
+    return view.model_dump(mode="json")
+
+
+def print_json(document: Json) -> None:
+    """Print JSON in ASCII, which every terminal and pipe can carry."""
+    click.echo(json.dumps(document, indent=2))
+
+
+def print_rows(rows: Mapping[str, Json]) -> None:
+    """Print one thing: a name and a value on each line. Names that end in `_at` or `until` are times."""
+    width = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        click.echo(f"{name.replace('_', ' '):<{width}}{_GAP}{shown(name, value)}".rstrip())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Json]], *, nothing: str) -> None:
+    """Print many things: a line each under a heading, or the sentence `nothing`."""
+    cells = [[shown(name, row[name]) for name in columns] for row in rows]
+    if not cells:
+        click.echo(nothing)
+        return
+    headed = [[name.replace("_", " ").upper() for name in columns], *cells]
+    widths = [max(map(len, column)) for column in zip(*headed, strict=True)]
+    for line in headed:
+        click.echo(_GAP.join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def shown(name: str, value: Json) -> str:
+    """Return a value in words on one line, without anything that could steer a terminal."""
+    if value is None or value in ("", [], {}):
+        return _NOTHING
+    if isinstance(value, int) and name.endswith(("_at", "_until")):
+        return rfc3339(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return printable(" ".join(value))
+    if isinstance(value, str):
+        return printable(value)
+    return json.dumps(value)
+
+
+def printable(text: str) -> str:
+    """Return the text, or its escaped form when it holds control characters."""
+    return text if text.isprintable() else ascii(text)
