@@ -7,7 +7,7 @@ BIN := .venv/bin
 LOCK := tests/requirements.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt bench fuzz faults lock wheel clean
+.PHONY: help setup run demo test check fmt bench fuzz reference lock wheel clean
 
 help: ## print this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -48,6 +48,9 @@ bench: setup ## our figures beside the peers', in one run
 
 fuzz: setup ## the long form of the fuzz tests
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n auto -k "fuzz or property"
+
+reference: setup ## write docs/reference.md from the code
+	@$(BIN)/python -m tests.reference
 
 lock: setup ## write the lock files again from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade \

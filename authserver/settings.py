@@ -99,6 +99,12 @@ class Settings(BaseSettings):
         default=1000, ge=1, description="Unknown tokens that one caller may introspect in a minute before it gets 429."
     )
     shutdown_grace_seconds: int = Field(default=10, ge=0, description="How long requests may finish after SIGTERM.")
+    request_seconds: float = Field(
+        default=10,
+        gt=0,
+        le=600,
+        description="Seconds a caller may take for the head and for the body of a request, or stay idle in between.",
+    )
     max_requests: int = Field(
         default=1000, ge=1, description="Requests worked on at a time; more get 503, the health endpoints excepted."
     )

@@ -13,7 +13,7 @@ from authserver.core import ports
 
 PACKAGE = Path(authserver.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-MAX_FILE_LINES = 300
+MAX_FILE_LINES = 350
 MAX_FUNCTION_LINES = 50
 MAX_PROTOCOL_METHODS = 5
 
@@ -28,7 +28,7 @@ def test_the_map_names_every_package_in_the_order_of_the_layers() -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_each_module_says_what_it_is_and_stays_small(path: Path) -> None:
-    """A docstring first, at most 300 lines, functions of at most 50."""
+    """A docstring first, at most 350 lines, functions of at most 50."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES

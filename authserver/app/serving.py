@@ -59,13 +59,12 @@ async def serve(settings: Settings, *, announce: Callable[[Runtime], None]) -> N
 
 
 async def _listen(settings: Settings, runtime: Runtime, announce: Callable[[Runtime], None]) -> None:
-    limits = Limits(max_requests=settings.max_requests, max_connections=settings.max_connections)
     server = _Server(
         uvicorn.Config(
             build_surface(runtime),
             host=settings.host,
             port=settings.port,
-            http=protocol_class(limits),
+            http=protocol_class(_limits(settings)),
             ws="none",
             lifespan="off",
             access_log=False,
@@ -86,3 +85,13 @@ async def _listen(settings: Settings, runtime: Runtime, announce: Callable[[Runt
         raise ConfigurationError(
             f"AUTHSERVER_PORT: cannot listen on {settings.host}:{settings.port}; is another server running there?"
         )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        header_seconds=settings.request_seconds,
+        body_seconds=settings.request_seconds,
+        idle_seconds=settings.request_seconds,
+        max_connections=settings.max_connections,
+        max_requests=settings.max_requests,
+    )

@@ -10,7 +10,7 @@ import click
 from authserver.admin.client_secrets import NewSecretView
 from authserver.admin.clients import ClientView, CreatedClientView
 from authserver.administration.actor import Actor
-from authserver.app.runtime import Administration
+from authserver.administration.verbs import Verbs
 from authserver.cli.options import (
     JsonObject,
     SecondsOrDefault,
@@ -42,7 +42,7 @@ def _metadata_options(command: CommandT) -> CommandT:
     for option in reversed(
         (
             click.option("--scope", metavar='"A B"', help="All scopes that it may ask for, with one space between."),
-            click.option("--default-scope", metavar='"A"', help="What it gets when it asks for nothing. [default: all]"),
+            click.option("--default-scope", metavar='"A"', help="What it gets unasked. [default: all of it]"),
             click.option(
                 "--audience", "audiences", metavar="URI", multiple=True, help="A resource that it may name; repeatable."
             ),
@@ -50,7 +50,10 @@ def _metadata_options(command: CommandT) -> CommandT:
                 "--default-audience", metavar="URI", help="The audience when it names none. [default: the first]"
             ),
             click.option(
-                "--metadata", "trusted_metadata", type=JsonObject(), help="A JSON object that claims templates can read."
+                "--metadata",
+                "trusted_metadata",
+                type=JsonObject(),
+                help="A JSON object for claims templates to read.",
             ),
             click.option(
                 "--auth-method",
@@ -188,13 +191,13 @@ def rotate_secret(client_id: str, *, complete: bool, cancel: bool, as_json: bool
     if complete and cancel:
         raise click.UsageError("--complete and --cancel exclude each other.")
     if complete:
-        client = administer(lambda admin, actor: admin.client_secrets.complete_rotation(actor, client_id))
+        client = administer(lambda admin, actor: admin.secrets.complete_rotation(actor, client_id))
         _print_client(client, as_json=as_json)
     elif cancel:
-        client = administer(lambda admin, actor: admin.client_secrets.cancel_rotation(actor, client_id))
+        client = administer(lambda admin, actor: admin.secrets.cancel_rotation(actor, client_id))
         _print_client(client, as_json=as_json)
     else:
-        entry, secret = administer(lambda admin, actor: admin.client_secrets.start_rotation(actor, client_id))
+        entry, secret = administer(lambda admin, actor: admin.secrets.start_rotation(actor, client_id))
         view = NewSecretView(
             client_id=entry.client_id,
             client_secret=secret,
@@ -211,7 +214,7 @@ def rotate_secret(client_id: str, *, complete: bool, cancel: bool, as_json: bool
 def remove_secret(client_id: str, credential_id: str, *, yes: bool) -> None:
     """Remove one secret at once, with all tokens that it obtained."""
     confirm(f"Remove the secret {credential_id} and end its tokens?", yes=yes)
-    administer(lambda admin, actor: admin.client_secrets.remove(actor, client_id, credential_id))
+    administer(lambda admin, actor: admin.secrets.remove(actor, client_id, credential_id))
     click.echo(f"Removed {credential_id}.")
 
 
@@ -241,7 +244,7 @@ def delete(client_id: str, *, yes: bool) -> None:
     click.echo(f"Deleted {client_id}.")
 
 
-async def _all_clients(admin: Administration, actor: Actor) -> list[Client]:
+async def _all_clients(admin: Verbs, actor: Actor) -> list[Client]:
     page = await admin.clients.page(actor, after=None, limit=_PAGE)
     found = list(page.items)
     while page.next_after is not None:

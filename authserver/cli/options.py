@@ -47,7 +47,7 @@ def given(**values: Json) -> dict[str, Json]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class JsonObject(click.ParamType):
+class JsonObject(click.ParamType[Mapping[str, Json]]):
     """An option whose value is a JSON object; anything else is wrong usage, and is not repeated."""
 
     name = "json"
@@ -69,7 +69,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-class SecondsOrDefault(click.ParamType):
+class SecondsOrDefault(click.ParamType[int | str]):
     """A number of seconds, or the word `default`, which takes an own value away again."""
 
     name = "seconds|default"

@@ -26,9 +26,10 @@ def print_json(document: Json) -> None:
 
 
 def print_rows(rows: Mapping[str, Json]) -> None:
-    """Print one thing: a name and a value on each line. Names that end in `_at` or `until` are times."""
-    width = max(map(len, rows), default=0)
-    for name, value in rows.items():
+    """Print one thing: a name and a value on each line, what is not set left out."""
+    known = {name: value for name, value in rows.items() if value is not None}
+    width = max(map(len, known), default=0)
+    for name, value in known.items():
         click.echo(f"{name.replace('_', ' '):<{width}}{_GAP}{shown(name, value)}".rstrip())
 
 
@@ -45,7 +46,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Json]], *, n
 
 
 def shown(name: str, value: Json) -> str:
-    """Return a value in words on one line, without anything that could steer a terminal."""
+    """Return a value on one line that cannot steer a terminal; `name` tells a time by its `_at` or `_until`."""
     if value is None or value in ("", [], {}):
         return _NOTHING
     if isinstance(value, int) and name.endswith(("_at", "_until")):

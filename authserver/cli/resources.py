@@ -9,8 +9,9 @@ import click
 
 from authserver.admin.resources import ResourceView, WrittenResourceView
 from authserver.administration.actor import Actor
+from authserver.administration.verbs import Verbs
 from authserver.administration.verifier_config import shared_secrets_of, verifier_configuration
-from authserver.app.runtime import Administration, Runtime
+from authserver.app.runtime import Runtime
 from authserver.cli.options import SecondsOrDefault, confirm, example, given, json_option, read_secret, yes_option
 from authserver.cli.output import document_of, print_json, print_rows, print_table
 from authserver.cli.session import administer, command_line_actor, command_settings, work_on
@@ -30,7 +31,7 @@ def resources() -> None:
     """Register the services that tokens are for, and export what they need."""
 
 
-class ScopeOption(click.ParamType):
+class ScopeOption(click.ParamType[list[dict[str, Json]]]):
     """`NAME [includes NAME…] [-- DESCRIPTION]`, or several names; a space is all that no scope name can hold."""
 
     name = "scope"
@@ -59,7 +60,7 @@ def _policy_options(command: CommandT) -> CommandT:
                 type=ScopeOption(),
                 metavar="SCOPE",
                 multiple=True,
-                help='A scope, or "write includes read -- May change things"; repeatable. None leaves scopes to clients.',
+                help='A scope, or "write includes read -- May change things"; repeatable. None: its clients decide.',
             ),
             click.option(
                 "--alg",
@@ -136,7 +137,9 @@ def list_(*, as_json: bool) -> None:
         return
     for view in views:
         view["scopes"] = [scope["name"] for scope in view["scopes"]]
-    print_table(("identifier", "name", "signing_alg", "token_typ", "scopes"), views, nothing="There is no resource yet.")
+    print_table(
+        ("identifier", "name", "signing_alg", "token_typ", "scopes"), views, nothing="There is no resource yet."
+    )
 
 
 @resources.command(epilog=example("authserver resources show https://api.example.com"))
@@ -162,7 +165,7 @@ def update(uri: str, *, no_scope: bool, no_server: bool, as_json: bool, **policy
     if not patch:
         raise click.UsageError("Nothing to change is given.")
 
-    async def change(admin: Administration, actor: Actor) -> tuple[Resource, str | None]:
+    async def change(admin: Verbs, actor: Actor) -> tuple[Resource, str | None]:
         present = await admin.resources.find(actor, uri)
         return await admin.resources.update(actor, present.resource_id, patch)
 
@@ -177,7 +180,7 @@ def delete(uri: str, *, yes: bool) -> None:
     """Delete a resource with its claims templates and its HS256 keys."""
     confirm(f"Delete the resource {uri}?", yes=yes)
 
-    async def remove(admin: Administration, actor: Actor) -> None:
+    async def remove(admin: Verbs, actor: Actor) -> None:
         present = await admin.resources.find(actor, uri)
         await admin.resources.delete(actor, present.resource_id)
 

@@ -11,7 +11,8 @@ from typing import TypeVar
 import click
 
 from authserver.administration.actor import Actor
-from authserver.app.runtime import Administration, Runtime, open_runtime
+from authserver.administration.verbs import Verbs
+from authserver.app.runtime import Runtime, open_runtime
 from authserver.core.errors import ConfigurationError
 from authserver.development import from_data_dir
 from authserver.settings import Settings, common_problems, read_settings
@@ -23,7 +24,7 @@ T = TypeVar("T")
 NO_SECRET_KEY = "AUTHSERVER_SECRET_KEY is missing: set the one that the server uses, or name its AUTHSERVER_DATA_DIR."
 
 
-def administer(work: Callable[[Administration, Actor], Awaitable[T]]) -> T:
+def administer(work: Callable[[Verbs, Actor], Awaitable[T]]) -> T:
     """Do one act of administration and return its result; raises as the verb does, and ConfigurationError."""
     return work_on(command_settings(), lambda runtime: work(runtime.administration, command_line_actor()))
 

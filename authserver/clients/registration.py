@@ -41,8 +41,8 @@ def _trimmed(text: str) -> str:
 
 
 def _client_id(text: str) -> str:
-    if "/" in text:
-        raise ValueError("has a slash, which no path can carry")
+    if "/" in text or "\\" in text or text in {".", ".."}:
+        raise ValueError("has a form that no path can carry")
     if len(text.encode()) > MAX_CLIENT_ID_BYTES:
         raise ValueError(f"is longer than {MAX_CLIENT_ID_BYTES} bytes")
     return text

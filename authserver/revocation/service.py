@@ -39,9 +39,12 @@ class RevocationService:
         """Tell whether the token was revoked, as far as this process knows."""
         return self._index.is_revoked(token)
 
-    async def revoke_token(self, *, jti: str, expires_at: int, workspace_id: str, actor: str) -> None:
-        """Revoke one token of ours; durable and effective here when the call returns."""
-        await self._add(
+    async def revoke_token(self, *, jti: str, expires_at: int, workspace_id: str, actor: str) -> bool:
+        """Revoke one token of ours; durable and effective here when the call returns.
+
+        False when it had been revoked before: of many calls at once, only one did it.
+        """
+        return await self._add(
             Revocation(
                 kind=RevocationKind.JTI,
                 value=jti,
@@ -98,9 +101,11 @@ class RevocationService:
         """Return how many entries are held in memory."""
         return len(self._index)
 
-    async def _add(self, entry: Revocation) -> None:
-        await self._store.add([entry])
+    async def _add(self, entry: Revocation) -> bool:
+        """Store, then obey; tell whether the store knew nothing as strong already."""
+        stored = await self._store.add([entry])
         self._index.apply([entry])
+        return bool(stored)
 
 
 def _checked_value(kind: RevocationKind, value: str) -> str:

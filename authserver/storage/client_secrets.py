@@ -128,7 +128,7 @@ def secret_to_row(secret: ClientSecret) -> dict[str, Any]:
     }
 
 
-def _is(client_id: str, state: SecretState) -> Any:  # noqa: ANN401 - SQLAlchemy's boolean expression
+def _is(client_id: str, state: SecretState) -> Any:
     return (client_secrets.c.client_id == client_id) & (client_secrets.c.state == state.value)
 
 

@@ -188,14 +188,14 @@ def _engine_url(path: Path) -> URL:
     return URL.create("sqlite+aiosqlite", database=str(path))
 
 
-def _configure(connection: DBAPIConnection, _record: Any) -> None:  # noqa: ANN401 - SQLAlchemy's own record, unused
+def _configure(connection: DBAPIConnection, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(pragma)
     cursor.close()
 
 
-def _configure_reader(connection: DBAPIConnection, record: Any) -> None:  # noqa: ANN401
+def _configure_reader(connection: DBAPIConnection, record: Any) -> None:
     _configure(connection, record)
     cursor = connection.cursor()
     cursor.execute("PRAGMA query_only=ON")

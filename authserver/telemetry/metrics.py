@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
 #: Clients beyond this many share the label `other`.
@@ -19,6 +19,7 @@ class Metrics:
     def __init__(self) -> None:
         """Create all metrics in a registry of their own."""
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._requests = Counter(
             "authserver_requests", "Requests answered.", ["endpoint", "status"], registry=self._registry
         )

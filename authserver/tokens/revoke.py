@@ -49,11 +49,12 @@ class TokenRevoker:
             raise InvalidGrant("the token belongs to another client")
         if access.expires_at <= seconds(self._clock()) or self._revocations.is_revoked(access):
             return caller.client_id
-        await self._revocations.revoke_token(
+        newly = await self._revocations.revoke_token(
             jti=access.jti,
             expires_at=access.expires_at,
             workspace_id=access.workspace_id,
             actor=f"client:{caller.client_id}",
         )
-        self._audit.record(AuditEvent.TOKEN_REVOKED, client_id=caller.client_id, jti=access.jti)
+        if newly:
+            self._audit.record(AuditEvent.TOKEN_REVOKED, client_id=caller.client_id, jti=access.jti)
         return caller.client_id

@@ -27,6 +27,7 @@ REQUEST_ID_KEY = "authserver.request_id"
 
 _COMMON_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
 _FORBIDDEN_ESCAPES = (b"%2f", b"%5c", b"%2e", b"%00")
+_FIXED_SEGMENTS = 3  # `/admin/v1/clients/{id}`: only ids, which stand behind these, may hold escapes
 _GONE = Answer(499, b"")  # never sent: the line in the log for a client that hung up
 
 #: Paths by name: what the log and the metrics call them.
@@ -160,8 +161,7 @@ class FrontDoor:
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         """Let the fallback answer, with our headers added; return the status that it sent."""
-        raw_path = scope["raw_path"].lower()
-        if b"%" in raw_path and any(escape in raw_path for escape in _FORBIDDEN_ESCAPES):
+        if _has_second_spelling(scope["raw_path"]):
             await send_answer(send, error_answer(NotFound(), request_id=request_id), *_headers(request_id))
             return NotFound.status
         status = 0
@@ -185,6 +185,15 @@ class FrontDoor:
             await send_answer(send, error_answer(ServerError(), request_id=request_id), *_headers(request_id))
             return ServerError.status
         return status
+
+
+def _has_second_spelling(raw_path: bytes) -> bool:
+    """Tell whether escapes spell a name of the route table, or hide what separates segments (HTTP-10)."""
+    before, escape, _ = raw_path.partition(b"%")
+    if not escape:
+        return False
+    lowered = raw_path.lower()
+    return before.count(b"/") <= _FIXED_SEGMENTS or any(forbidden in lowered for forbidden in _FORBIDDEN_ESCAPES)
 
 
 def _headers(request_id: str) -> tuple[tuple[bytes, bytes], ...]:

@@ -11,6 +11,7 @@ from authserver.admin.operation import Operation
 from authserver.admin.routes import OPERATIONS
 from authserver.administration.scopes import AdminScope
 from tests.admin.surface import ADMIN_TOKEN, CLIENTS, Surface, surface
+from tests.administration.office import API
 
 
 @pytest.fixture(scope="module")

@@ -162,6 +162,8 @@ WRONG_TYPES = [
     ("client_uri", "javascript:alert(1)"),
     ("contacts", "a@b.example"),
     ("client_id", "a/b"),
+    ("client_id", "a\\b"),
+    ("client_id", ".."),
     ("client_id", " a"),
     ("client_id", "a\x00b"),
     ("client_id", "x" * 256),

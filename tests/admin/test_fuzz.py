@@ -49,7 +49,7 @@ def api() -> Iterator[Surface]:
     if_match=st.none() | st.binary(max_size=8).filter(lambda value: not set(value) & set(b"\r\n\x00")),
 )
 def test_never_a_server_error(
-    api: Surface, operation: Operation, body: bytes, query: dict[str, Any], path_value: str, if_match: bytes | None
+    *, api: Surface, operation: Operation, body: bytes, query: dict[str, Any], path_value: str, if_match: bytes | None
 ) -> None:
     """U1, U2: random JSON and bytes to every operation give a result or problem details in ASCII, never a 5xx."""
     path = operation.description.path

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import shutil
 import tempfile
+from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
 
@@ -168,9 +170,25 @@ class Office:
         )
 
 
+def on_office(scenario: Callable[[Office], Awaitable[None]]) -> None:
+    """Run a scenario in an office of its own."""
+
+    async def run() -> None:
+        office = Office()
+        await office.open()
+        try:
+            await scenario(office)
+        finally:
+            await office.close()
+
+    asyncio.run(run())
+
+
 @cache
 def _migrated() -> Path:
     """Return a database file with all tables, made once."""
-    path = Path(tempfile.mkdtemp(prefix="authserver-test-")) / "migrated.db"
+    directory = Path(tempfile.mkdtemp(prefix="authserver-test-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    path = directory / "migrated.db"
     asyncio.run(upgrade(f"sqlite:///{path}"))
     return path

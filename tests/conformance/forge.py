@@ -64,7 +64,7 @@ class Forge:
                 if key.alg is SigningAlg.ES256 and key.state is KeyState.ACTIVE
             ]
             private = Sealer(capabilities.settings.secret_keys).unseal(key.sealed_private, label=key.kid)
-            return key.kid, JwsKey(key.alg, open_private(key.alg, private, kid=key.kid))
+            return key.kid, JwsKey(key.alg, open_private(key.alg, private))
 
         self.kid, self._key = from_another_process(server, unsealed)
 

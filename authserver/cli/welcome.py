@@ -1,0 +1,63 @@
+"""What `serve --dev` says once its port is open: where things are, and three lines to copy into another terminal."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from authserver.development import ADMIN_TOKEN_FILE
+from authserver.settings import Settings
+
+_ANY_HOST = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_DATA_DIR = "AUTHSERVER_DATA_DIR"
+
+
+def welcome(settings: Settings, *, environment: Mapping[str, str], program: str) -> str:
+    """Return the text; its three lines work as they are in a shell in the same directory."""
+    base, command = local_address(settings), command_line(environment, program)
+    return f"""
+authserver serves on {base}
+The admin token lies in {_admin_token_place(settings, environment)}
+
+Create a client, get a token, introspect it:
+
+  CLIENT=$({command} clients create --name demo --scope "read write" --credentials)
+  TOKEN=$(curl -s -u "$CLIENT" -d grant_type=client_credentials {base}/oauth2/token | cut -d '"' -f 4)
+  curl -s -u "$CLIENT" -d "token=$TOKEN" {base}/oauth2/introspect
+
+Stop with Ctrl-C.
+"""
+
+
+def local_address(settings: Settings) -> str:
+    """Return the URL at which this machine reaches the server."""
+    host = "127.0.0.1" if settings.host in _ANY_HOST else settings.host
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def command_line(environment: Mapping[str, str], program: str) -> str:
+    """Return how to call this same program from the same directory, on the same data directory."""
+    words = [*_program_words(Path(program))]
+    if data_dir := environment.get(_DATA_DIR):
+        words.insert(0, f"{_DATA_DIR}={shlex.quote(str(Path(data_dir).absolute()))}")
+    return " ".join(words)
+
+
+def _program_words(program: Path) -> list[str]:
+    if program.suffix == ".py":  # python -m authserver
+        return [shlex.quote(sys.executable), "-m", "authserver"]
+    found = shutil.which(program.name)
+    if found is not None and Path(found).absolute() == program.absolute():
+        return [shlex.quote(program.name)]
+    absolute, here = program.absolute(), Path.cwd()
+    return [shlex.quote(str(absolute.relative_to(here) if absolute.is_relative_to(here) else absolute))]
+
+
+def _admin_token_place(settings: Settings, environment: Mapping[str, str]) -> str:
+    for name in ("AUTHSERVER_ADMIN_TOKEN", "AUTHSERVER_ADMIN_TOKEN_FILE"):
+        if name in environment:
+            return name
+    return str(settings.data_dir / ADMIN_TOKEN_FILE)
