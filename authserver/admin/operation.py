@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
@@ -27,7 +27,7 @@ class Call:
     actor: Actor
     path: Mapping[str, str]
     query: Mapping[str, str]
-    body: Mapping[str, Json]
+    body: Mapping[str, Json] = field(repr=False)
     if_match: bytes | None
 
     @property

@@ -3,7 +3,8 @@
 The first success of a secret costs one derivation in a thread; afterwards a keyed digest of it is remembered for
 a few minutes, tied to the stored hash, so that a rotation or a removal ends it at once. Everything that is not
 remembered takes one path: read the client anew, derive once, compare. An unknown client takes it too, with a
-salt of our own, so that it costs and looks like a wrong secret.
+salt of our own, so that it costs and looks like a wrong secret. What still differs, the reading of a row that is
+there, is hidden by a time that every refusal takes at least.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from authserver.clients.directory import ClientDirectory
 from authserver.core.client import Client, ClientSecret, ClientStatus, SecretState
@@ -29,6 +30,9 @@ IMPORTED_SECRETS_STATE = "imported_secrets"
 REMEMBER_SECONDS = 300
 MAX_REMEMBERED = 100_000
 MAX_WAITING_SLOW = 64
+
+#: Several times what a refusal costs, so that its time says nothing about what was found.
+LEAST_REFUSAL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Authenticated:
 @dataclass(frozen=True, slots=True)
 class _Proof:
     credential_id: str
-    secret_hash: str
+    secret_hash: str = field(repr=False)
     until_seconds: int
 
 
@@ -90,6 +94,21 @@ class ClientAuthenticator:
             if secret is not None:
                 self._admit(client, secret, presented)
                 return Authenticated(client, secret.credential_id, _is_old(client, secret), remembered=True)
+        loop = asyncio.get_running_loop()
+        earliest = loop.time() + LEAST_REFUSAL_SECONDS
+        try:
+            return await self._prove(presented, digest)
+        except InvalidClient:
+            await asyncio.sleep(earliest - loop.time())
+            raise
+
+    def close(self) -> None:
+        """End the threads that derive."""
+        self._quick.shutdown(wait=False, cancel_futures=True)
+        self._slow.shutdown(wait=False, cancel_futures=True)
+
+    async def _prove(self, presented: Credentials, digest: bytes) -> Authenticated:
+        """Read, derive and compare, and remember a success."""
         client, certain = await self._look_up(presented.client_id)
         secret = await self._matching(client, presented)
         if client is None or secret is None:
@@ -99,11 +118,6 @@ class ClientAuthenticator:
         self._admit(client, secret, presented)
         self._remember(digest, secret)
         return Authenticated(client, secret.credential_id, _is_old(client, secret), remembered=False)
-
-    def close(self) -> None:
-        """End the threads that derive."""
-        self._quick.shutdown(wait=False, cancel_futures=True)
-        self._slow.shutdown(wait=False, cancel_futures=True)
 
     async def _look_up(self, client_id: str) -> tuple[Client | None, bool]:
         """Read the client anew; while the store is away take the one in memory, which is not certain."""

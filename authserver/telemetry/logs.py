@@ -6,6 +6,7 @@ Lines are handed to a thread that writes them, so that a slow reader of our outp
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 import time
@@ -27,6 +28,8 @@ MAX_PENDING_LINES = 50_000
 _GATHER_SECONDS = 0.01
 
 EventDict = MutableMapping[str, Any]
+
+_AMBIGUOUS = re.compile(r'[ ="\\]')
 
 
 class LineWriter:
@@ -126,14 +129,16 @@ def _render_json(_: object, __: str, event: EventDict) -> bytes:
 
 
 def _escape_controls(_: object, __: str, event: EventDict) -> EventDict:
-    """Keep one record on one line, without escape sequences for the terminal (LOG-01)."""
+    """Keep one record on one line, no value passing for another field or for a command to the terminal (LOG-01)."""
     return {key: _printable(value) for key, value in event.items()}
 
 
 def _printable(value: object) -> object:
-    if isinstance(value, str) and not value.isprintable():
+    if not isinstance(value, str):
+        return value
+    if not value.isprintable():
         return ascii(value)
-    return value
+    return msgspec.json.encode(value).decode() if _AMBIGUOUS.search(value) else value
 
 
 def _render_text(_: object, __: str, event: EventDict) -> bytes:

@@ -10,11 +10,13 @@ from urllib.parse import unquote_to_bytes
 from authserver.core.client import AuthMethod
 from authserver.core.credentials import Credentials
 from authserver.core.errors import InvalidClient, InvalidRequest
-from authserver.core.secret import MAX_SECRET_BYTES
+from authserver.core.secret import MAX_SECRET_BYTES, is_generated
 from authserver.wire.form import Form
 from authserver.wire.http import Request
 
 MAX_CLIENT_ID_BYTES = 255
+
+_SHORTEST_SECRET = 51  # spares the ids that we make, which are shorter, a closer look
 
 _SCHEME = b"basic "
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
@@ -76,6 +78,8 @@ def _form_decoded(value: bytes) -> str:
 def _checked(method: AuthMethod, client_id: str, secret: str) -> Credentials:
     if not client_id.isprintable() or _utf8_length(client_id) > MAX_CLIENT_ID_BYTES:
         raise InvalidClient("the client id is too long or has characters that no id has")
+    if len(client_id) >= _SHORTEST_SECRET and is_generated(client_id):
+        raise InvalidClient("a secret stands where the client id belongs")  # before the id could reach a log
     if _utf8_length(secret) > MAX_SECRET_BYTES:
         raise InvalidClient("the client secret is too long")
     return Credentials(method, client_id, secret)

@@ -36,7 +36,7 @@ Application = Any  # an ASGI 3 application: async (scope, receive, send)
 
 
 class RequestIds:
-    """Makes request ids: a random part for the process and a running number."""
+    """Makes request ids of one length: a random part for the process and a running number."""
 
     def __init__(self) -> None:
         self._prefix = os.urandom(6).hex()
@@ -44,7 +44,7 @@ class RequestIds:
 
     def __call__(self) -> str:
         """Return the next id."""
-        return f"{self._prefix}-{next(self._numbers):x}"
+        return f"{self._prefix}-{next(self._numbers):08x}"
 
 
 @dataclass(frozen=True, slots=True)

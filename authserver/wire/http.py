@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from authserver.core.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
@@ -32,8 +32,8 @@ class Request:
     """
 
     method: str
-    headers: Headers
-    query: bytes
+    headers: Headers = field(repr=False)
+    query: bytes = field(repr=False)
     receive: Receive
     address: str
     notes: dict[str, object]
@@ -79,7 +79,7 @@ class Answer:
     """A complete response; the front door adds the headers that all responses carry."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     headers: tuple[tuple[bytes, bytes], ...] = (JSON, NO_STORE)
 
 

@@ -30,8 +30,7 @@ LIVE = b"GET /health/live HTTP/1.1\r\n" + HOST
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Yield a server that waits half a second for a request, and hold the whole module to a quiet log."""
     data_dir = tmp_path_factory.mktemp("hasty")
-    settings = {"AUTHSERVER_REQUEST_SECONDS": str(SECONDS), "AUTHSERVER_LOG_LEVEL": "debug"}
-    with start_server(data_dir, **settings) as running:
+    with start_server(data_dir, AUTHSERVER_REQUEST_SECONDS=str(SECONDS), AUTHSERVER_LOG_LEVEL="debug") as running:
         yield running
         assert_not_logged(running, "canary")
         assert '"level":"error"' not in running.log()
@@ -207,5 +206,4 @@ def test_pipelined_requests_are_answered_in_order(hasty: RunningServer) -> None:
     with connect(hasty) as peer:
         peer.sendall(LIVE + b"\r\n" + TOKEN + b"Content-Length: 3\r\n\r\na=b" + b"junk canary\r\n\r\n")
         answer = read_all(peer)
-    statuses = [line.split()[1] for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
-    assert statuses in ([b"200", b"401"], [b"200", b"401", b"400"])
+    assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"401"]

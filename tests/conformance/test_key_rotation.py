@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,15 +13,9 @@ from tests.server import API, RunningServer, header_of, start_server
 PRIVATE_MEMBERS = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 LONGEST_TOKEN_SECONDS = 86_400
 LEEWAY_SECONDS = 60
+JWKS_MAX_AGE_SECONDS = 300
 
 Client = dict[str, Any]
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server of each test's own: these tests change its keys."""
-    with start_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
 
 
 def published(server: RunningServer) -> dict[str, dict[str, Any]]:
@@ -39,22 +32,26 @@ def published(server: RunningServer) -> dict[str, dict[str, Any]]:
     return by_kid
 
 
-def states(server: RunningServer) -> dict[str, str]:
-    """Return the state of each ES256 key by kid."""
-    keys = server.admin("GET", "/signing-keys").json()["items"]
-    return {key["kid"]: key["state"] for key in keys if key["alg"] == "ES256"}
+def keys_of(server: RunningServer, alg: str = "ES256") -> list[dict[str, Any]]:
+    """Return the keys of one algorithm as the management API shows them."""
+    return [key for key in server.admin("GET", "/signing-keys").json()["items"] if key["alg"] == alg]
 
 
-def only(server: RunningServer, state: str) -> str:
+def states(server: RunningServer, alg: str = "ES256") -> dict[str, str]:
+    """Return the state of each key of one algorithm by kid."""
+    return {key["kid"]: key["state"] for key in keys_of(server, alg)}
+
+
+def only(server: RunningServer, state: str, alg: str = "ES256") -> str:
     """Return the kid of the one key in this state."""
-    (kid,) = [kid for kid, held in states(server).items() if held == state]
+    (kid,) = [kid for kid, held in states(server, alg).items() if held == state]
     return kid
 
 
-def verify(jwks: dict[str, dict[str, Any]], token: str) -> dict[str, Any]:
+def verify(jwks: dict[str, dict[str, Any]], token: str, audience: str = API) -> dict[str, Any]:
     """Check a token as a resource server does with the JWKS that it holds."""
-    key = jwt.PyJWK(jwks[header_of(token)["kid"]])
-    return jwt.decode(token, key, algorithms=[key.algorithm_name], audience=API)
+    jwk = jwks[header_of(token)["kid"]]
+    return jwt.decode(token, jwt.PyJWK(jwk), algorithms=[jwk["alg"]], audience=audience)
 
 
 def rotate(server: RunningServer, **body: Any) -> None:
@@ -72,29 +69,32 @@ def is_active(server: RunningServer, token: str, client: Client) -> bool:
 
 def test_rot_02_published_before_use(server: RunningServer) -> None:
     """ROT-02: the first token with a new kid verifies by a JWKS that was fetched before the rotation."""
-    client = server.create_client()
-    cached, upcoming = published(server), only(server, "next")
+    audience = "https://rotated.example.com"
+    server.create_resource(audience, signing_alg="PS256")
+    client = server.create_client(audiences=[audience])
+    cached, upcoming = published(server), only(server, "next", "PS256")
     old = server.token(client)
-    assert upcoming in cached
-    rotate(server)
+    rotate(server, alg="PS256")
     new = server.token(client)
     assert header_of(new)["kid"] == upcoming != header_of(old)["kid"]
-    assert verify(cached, new)["client_id"] == verify(cached, old)["client_id"] == client["client_id"]
-    assert states(server)[header_of(old)["kid"]] == "retiring"
+    for token in (old, new):
+        assert verify(cached, token, audience)["client_id"] == client["client_id"]
+        assert is_active(server, token, client)
+    assert states(server, "PS256")[header_of(old)["kid"]] == "retiring"
 
 
-def test_rot_02_a_second_rotation_waits(server: RunningServer) -> None:
+def test_rot_02_a_key_made_just_now_waits(server: RunningServer) -> None:
     """ROT-02: a key made just now does not sign before every cache can hold it; only `force` does not wait."""
     client = server.create_client()
-    rotate(server)
-    active, cached = only(server, "active"), published(server)
-    rotate(server)
-    assert only(server, "active") == active
-    assert header_of(server.token(client))["kid"] == active
-    waiting = [key for key in server.admin("GET", "/signing-keys").json()["items"] if key["state"] == "next"]
-    assert all(key["activate_at"] >= key["published_at"] + 300 for key in waiting if key["alg"] == "ES256")
-    rotate(server, force=True)
-    assert header_of(server.token(client))["kid"] == waiting[0]["kid"] in cached
+    rotate(server, alg="ES256", force=True)
+    active, upcoming, cached = only(server, "active"), only(server, "next"), published(server)
+    rotate(server, alg="ES256")
+    assert header_of(server.token(client))["kid"] == only(server, "active") == active
+    (waiting,) = [key for key in keys_of(server) if key["state"] == "next"]
+    assert waiting["activate_at"] >= waiting["published_at"] + JWKS_MAX_AGE_SECONDS
+    rotate(server, alg="ES256", force=True)
+    assert header_of(server.token(client))["kid"] == waiting["kid"] == upcoming
+    assert upcoming in cached
 
 
 def test_rot_03_old_tokens_outlive_rotations(server: RunningServer) -> None:
@@ -103,15 +103,15 @@ def test_rot_03_old_tokens_outlive_rotations(server: RunningServer) -> None:
     tokens = []
     for _ in range(4):
         tokens.append(server.token(client))
-        rotate(server, force=True)
+        rotate(server, alg="ES256", force=True)
     assert len({header_of(token)["kid"] for token in tokens}) == 4
     jwks = published(server)
     for token in tokens:
         assert verify(jwks, token)["iss"] == server.url
         assert is_active(server, token, client)
-    retiring = [key for key in server.admin("GET", "/signing-keys").json()["items"] if key["state"] == "retiring"]
-    assert len(retiring) == 4
-    for key in retiring:
+    kids = {header_of(token)["kid"] for token in tokens}
+    for key in [key for key in keys_of(server) if key["kid"] in kids]:
+        assert key["state"] == "retiring"
         assert key["retire_until"] >= key["activated_at"] + LONGEST_TOKEN_SECONDS + LEEWAY_SECONDS
 
 
@@ -120,7 +120,7 @@ def test_rot_04_emergency_revocation(server: RunningServer, state: str) -> None:
     """ROT-04: a revoked key leaves the JWKS at once with all its tokens; other keys' tokens and new ones are good."""
     client = server.create_client()
     first = server.token(client)
-    rotate(server)
+    rotate(server, alg="ES256", force=True)
     second = server.token(client)
     victim, other = (second, first) if state == "active" else (first, second)
     kid = header_of(victim)["kid"]
@@ -144,8 +144,25 @@ def test_rot_04_the_next_key_leaked(server: RunningServer) -> None:
     assert server.admin("POST", f"/signing-keys/{upcoming}/revoke", {}).status == 200
     assert upcoming not in published(server)
     assert is_active(server, token, client)
-    rotate(server, force=True)
+    rotate(server, alg="ES256", force=True)
     assert header_of(server.token(client))["kid"] != upcoming
+
+
+def test_rot_01_ten_rotations_at_once(server: RunningServer) -> None:
+    """ROT-01: of ten parallel rotations one takes place: one active and one next key, the old one retiring."""
+    server.create_resource("https://crowded.example.com", signing_alg="Ed25519")
+    with ThreadPoolExecutor(10) as pool:
+        rotations = [pool.submit(server.admin, "POST", "/signing-keys/rotate", {"alg": "Ed25519"}) for _ in range(10)]
+    assert {rotation.result().status for rotation in rotations} == {200}
+    assert sorted(states(server, "Ed25519").values()) == ["active", "next", "retiring"]
+
+
+@pytest.mark.parametrize("kid", ["unknown", "%00", "x" * 300, "..%2f"])
+def test_rot_04_unknown_keys(server: RunningServer, kid: str) -> None:
+    """ROT-04: revoking a key that is not there is 404 and changes nothing."""
+    before = states(server)
+    assert server.admin("POST", f"/signing-keys/{kid}/revoke", {}).status == 404
+    assert states(server) == before
 
 
 def test_rot_04_restart_does_not_bring_it_back(server: RunningServer) -> None:
@@ -159,19 +176,3 @@ def test_rot_04_restart_does_not_bring_it_back(server: RunningServer) -> None:
         assert kid not in published(again)
         assert not is_active(again, token, client)
         assert is_active(again, again.token(client), client)
-
-
-def test_rot_01_ten_rotations_at_once(server: RunningServer) -> None:
-    """ROT-01: of ten parallel rotations one takes place: one active and one next key, the old one retiring."""
-    with ThreadPoolExecutor(10) as pool:
-        responses = list(pool.map(lambda _: server.admin("POST", "/signing-keys/rotate", {"alg": "ES256"}), range(10)))
-    assert {response.status for response in responses} == {200}
-    assert sorted(states(server).values()) == ["active", "next", "retiring"]
-
-
-@pytest.mark.parametrize("kid", ["unknown", "%00", "x" * 300, "..%2f"])
-def test_unknown_keys(server: RunningServer, kid: str) -> None:
-    """ROT-04: revoking a key that is not there is 404 and changes nothing."""
-    before = states(server)
-    assert server.admin("POST", f"/signing-keys/{kid}/revoke", {}).status == 404
-    assert states(server) == before

@@ -1,0 +1,98 @@
+"""The documentation holds: its commands run as they stand, its tables are those of the code, its links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from authserver.claims.template import compile_template
+from tests.reference import REFERENCE, reference
+from tests.server import start_server
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+_CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_JSON = re.compile(r"^```json\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
+_END = "---end-of-output---"
+
+#: What differs from run to run, and what a page may shorten with an ellipsis.
+_VARIABLE = [
+    (re.compile(r"eyJ[\w.…-]+"), "TOKEN"),
+    (re.compile(r"\b(cl|cs|cred|res)_[\w…]+"), r"\1_ID"),
+    (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "JTI"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
+    (re.compile(r'("(?:iat|nbf|exp)": ?)\d+'), r"\1TIME"),
+    (re.compile(r'("(?:kid|x|y)": ?)"[\w…-]+"'), r'\1"KEY"'),
+    (re.compile(r"127\.0\.0\.1:\d+"), "HOST"),
+]
+
+
+def _masked(text: str) -> str:
+    for pattern, replacement in _VARIABLE:
+        text = pattern.sub(replacement, text)
+    return text.strip()
+
+
+def _steps(page: str) -> list[tuple[str, str]]:
+    """Return each command of the console blocks with the output that the page shows for it."""
+    steps: list[tuple[str, str]] = []
+    for block in _CONSOLE.findall(page):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                steps.append((line[2:], ""))
+            elif steps and steps[-1][0].endswith("\\") and line.startswith("> "):
+                steps[-1] = (steps[-1][0][:-1] + line[2:], "")
+            else:
+                steps[-1] = (steps[-1][0], steps[-1][1] + line + "\n")
+    return steps
+
+
+@pytest.mark.parametrize("path", [p for p in PAGES if _CONSOLE.search(p.read_text())], ids=lambda p: p.name)
+def test_the_commands_of_a_page_print_what_it_shows(path: Path, tmp_path: Path) -> None:
+    """Every console block runs as it stands, in one shell, beside a fresh server."""
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    (tmp_path / "data").mkdir(mode=0o700)
+    steps = _steps(path.read_text(encoding="utf-8"))
+    with start_server(tmp_path / "data") as server:
+        script = "".join(f"{command}\necho {_END}\n" for command, _ in steps)
+        script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        environment = {k: v for k, v in server.environment.items() if k != "AUTHSERVER_DATA_DIR"}
+        run = subprocess.run(
+            ["bash"], input=script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+    outputs = run.stdout.split(_END + "\n")
+    assert len(outputs) == len(steps) + 1, run.stderr
+    for (command, expected), output in zip(steps, outputs, strict=False):
+        assert _masked(output) == _masked(expected), f"$ {command}\n{run.stderr}"
+
+
+def test_the_reference_is_that_of_the_code() -> None:
+    """Every setting, route, command, audit event and metric is documented: else run `make reference`."""
+    assert REFERENCE.read_text(encoding="utf-8") == reference()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)
+def test_links_between_pages_lead_somewhere(path: Path) -> None:
+    """A relative link names a file of the repository."""
+    for target in _LINK.findall(path.read_text(encoding="utf-8")):
+        assert (path.parent / target).exists(), target
+
+
+def test_the_templates_of_the_claims_page_compile() -> None:
+    """Each template compiles, and the first one renders to what the page shows."""
+    blocks = _JSON.findall((ROOT / "docs" / "claims.md").read_text(encoding="utf-8"))
+    template, rendered, declared = blocks
+    assert compile_template(declared).request_parameters == {"user_id", "plan"}
+    metadata = {"stytch_user_id": "user-7", "tenant": 42}
+    context = {
+        "client": {"client_name": "billing", "trusted_metadata": metadata},
+        "workspace": {"name": "default"},
+    }
+    assert compile_template(template).render(context) == json.loads(rendered)
