@@ -12,14 +12,15 @@ from authserver.administration.ports import Revoker, Settle
 from authserver.administration.scopes import AdminScope
 from authserver.administration.validation import merged
 from authserver.audit.events import AuditEvent
+from authserver.clients.authentication import IMPORTED_SECRETS_STATE
 from authserver.clients.registration import ClientCreate, ClientMetadata, change, metadata_of, register
 from authserver.core.client import Client, ClientSecret, ClientStatus, Json, SecretState
 from authserver.core.clock import Clock, seconds
 from authserver.core.errors import NotFound, PreconditionFailed
 from authserver.core.identifiers import new_id
-from authserver.core.ports import AuditSink, ClientStore, Page
+from authserver.core.ports import AuditSink, ClientStore, Page, StateStore
 from authserver.core.revocation import RevocationKind
-from authserver.core.secret import SecretHash, generate_secret, hint_of, new_salt
+from authserver.core.secret import SecretHash, generate_secret, hint_of, is_generated, new_salt
 
 SECRET_PREFIX = "cs"
 
@@ -37,6 +38,7 @@ class ClientAdministration:
         store: ClientStore,
         rules: ClientRules,
         revoker: Revoker,
+        state: StateStore,
         audit: AuditSink,
         clock: Clock,
         settle: Settle,
@@ -45,6 +47,7 @@ class ClientAdministration:
         self._store = store
         self._rules = rules
         self._revoker = revoker
+        self._state = state
         self._audit = audit
         self._clock = clock
         self._settle = settle
@@ -63,6 +66,8 @@ class ClientAdministration:
         await self._rules.check_grantable(actor, client)
         self._rules.check_rendered(client)
         secret = form.client_secret or generate_secret(SECRET_PREFIX)
+        if not is_generated(secret):  # first: from now on a wrong secret costs the same for every client
+            await self._state.put(IMPORTED_SECRETS_STATE, "yes")
         entry = await new_secret(secret, new_salt(), client.client_id, state=SecretState.ACTIVE, now_seconds=now)
         client = replace(client, secrets=(entry,))
         await self._store.add(client)

@@ -130,7 +130,13 @@ def _administration(c: Capabilities) -> Verbs:
     rules = ClientRules(resources=database.resources, preview=preview, max_ttl_seconds=max_ttl_seconds)
     return Verbs(
         clients=ClientAdministration(
-            store=database.clients, rules=rules, revoker=c.revocations, audit=audit, clock=clock, settle=settle
+            store=database.clients,
+            rules=rules,
+            revoker=c.revocations,
+            state=database.state,
+            audit=audit,
+            clock=clock,
+            settle=settle,
         ),
         secrets=SecretAdministration(
             clients=database.clients,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from starlette.routing import Router
 
 from authserver.admin.authorize import BearerAuthorizer
@@ -59,12 +61,18 @@ def _endpoints(runtime: Runtime) -> list[tuple[str, str, Endpoint]]:
     c, tokens = runtime.capabilities, runtime.tokens
     max_age_seconds = c.settings.jwks_max_age_seconds
     metadata = MetadataEndpoint(issuer=c.issuer, max_age_seconds=max_age_seconds)
-    return [
+    advertised: list[tuple[str, str, Endpoint]] = [
         (TOKEN_PATH, "token", TokenEndpoint(issuer=tokens.issuer, metrics=c.metrics)),
         (INTROSPECTION_PATH, "introspect", IntrospectionEndpoint(introspector=tokens.introspector)),
         (REVOCATION_PATH, "revoke", RevocationEndpoint(revoker=tokens.revoker)),
         (AUTHORIZATION_PATH, "authorize", AuthorizationEndpoint()),
         (JWKS_PATH, "jwks", JwksEndpoint(keys=c.keys, max_age_seconds=max_age_seconds)),
+    ]
+    # An issuer with a path is advertised with it; a proxy in front may strip it or not.
+    prefix = urlsplit(c.issuer).path.rstrip("/")
+    return [
+        *advertised,
+        *((prefix + path, name, endpoint) for path, name, endpoint in advertised if prefix),
         *((path, "metadata", metadata) for path in metadata_paths(c.issuer)),
         ("/health/live", "live", LiveEndpoint()),
         ("/health/ready", "ready", ReadyEndpoint(check=readiness(c))),

@@ -43,7 +43,7 @@ class _RandomPool:
     __slots__ = ("_bytes", "_offset")
 
     def __init__(self) -> None:
-        self.clear()
+        self._bytes, self._offset = b"", 0
         os.register_at_fork(after_in_child=self.clear)
 
     def __call__(self) -> bytes:

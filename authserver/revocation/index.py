@@ -39,9 +39,9 @@ class RevocationIndex:
                 self._bucket_ends[bucket] = max(self._bucket_ends[bucket], entry.expires_at)
             else:
                 marks = self._watermarks[entry.kind]
-                held = marks.get(entry.value)
-                if held is None or held[0] < entry.revoked_at_ms:
-                    marks[entry.value] = (entry.revoked_at_ms, entry.expires_at)
+                revoked_at_ms, expires_at = marks.get(entry.value, (0, 0))
+                # The later of both, each for itself, as the store has it: no token lives again that was refused.
+                marks[entry.value] = (max(revoked_at_ms, entry.revoked_at_ms), max(expires_at, entry.expires_at))
 
     def is_revoked(self, token: AccessToken) -> bool:
         """Tell whether the token, or everything issued up to its time with one of its values, was revoked."""

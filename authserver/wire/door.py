@@ -60,6 +60,8 @@ class TrustedProxies:
         if not self.networks or not self._trusts(address):
             return address
         values = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        if not values:
+            return address
         for hop in reversed(b",".join(values).decode("latin-1").split(",")):
             address = hop.strip()
             if not self._trusts(address):
@@ -110,6 +112,7 @@ class FrontDoor:
         context = current_request_id.set(request_id)
         notes: dict[str, object] = {}
         try:
+            address = self._proxies.address(scope)
             entry = self._table.get(scope["raw_path"])
             if entry is None:
                 name = "admin"
@@ -121,7 +124,7 @@ class FrontDoor:
                     scope["headers"],
                     scope["query_string"],
                     receive,
-                    self._proxies.address(scope),
+                    address,
                     notes,
                 )
                 answer = await self._answer(endpoint, request, request_id)
@@ -136,6 +139,7 @@ class FrontDoor:
                 path=scope["raw_path"].decode("latin-1"),
                 status=status,
                 ms=round(seconds * 1000, 2),
+                address=address,
                 **notes,
             )
         finally:

@@ -58,7 +58,7 @@ def parse_form(body: bytes) -> Form:
     seen: set[str] = set()
     for name, value in pairs:
         if name == "resource":
-            resources.append(value)
+            resources += [value] if value else []
         elif name in seen:
             raise InvalidRequest("a parameter is repeated")
         elif value:

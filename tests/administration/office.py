@@ -126,7 +126,13 @@ class Office:
         rules = ClientRules(resources=stores.resources, preview=preview, max_ttl_seconds=MAX_TTL_SECONDS)
         return Verbs(
             clients=ClientAdministration(
-                store=stores.clients, rules=rules, revoker=self.revoker, audit=audit, clock=clock, settle=settle
+                store=stores.clients,
+                rules=rules,
+                revoker=self.revoker,
+                state=stores.state,
+                audit=audit,
+                clock=clock,
+                settle=settle,
             ),
             secrets=SecretAdministration(
                 clients=stores.clients,
@@ -181,6 +187,7 @@ def on_office(scenario: Callable[[Office], Awaitable[None]]) -> None:
         finally:
             await office.close()
 
+    _migrated()  # outside of the loop: it runs one of its own
     asyncio.run(run())
 
 
