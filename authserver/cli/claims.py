@@ -7,7 +7,8 @@ from typing import BinaryIO
 import click
 
 from authserver.admin.templates import TemplateView
-from authserver.cli.options import JsonObject, example, json_option, read_text, resource_option
+from authserver.cli.json_value import JsonObject
+from authserver.cli.options import example, json_option, read_text, resource_option
 from authserver.cli.output import document_of, print_json, print_table
 from authserver.cli.session import administer
 from authserver.core.claims_template import StoredTemplate

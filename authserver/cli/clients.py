@@ -11,8 +11,8 @@ from authserver.admin.client_secrets import NewSecretView
 from authserver.admin.clients import ClientView, CreatedClientView
 from authserver.administration.actor import Actor
 from authserver.administration.verbs import Verbs
+from authserver.cli.json_value import JsonObject
 from authserver.cli.options import (
-    JsonObject,
     SecondsOrDefault,
     confirm,
     example,

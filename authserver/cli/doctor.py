@@ -54,16 +54,15 @@ def doctor(*, list_settings: bool, as_json: bool) -> None:
 def _examine() -> list[Finding]:
     """Return all findings, from the settings outward; what rests on a failed check is left out."""
     try:
-        plain = read_settings()
-        settings = from_data_dir(plain)
+        given = read_settings()
+        settings = from_data_dir(given)
     except ConfigurationError as error:
         remedy = "`authserver doctor --settings` lists all settings."
         return [findings.problem("settings", text, remedy) for text in error.problems]
-    dev = plain.secret_key is None and settings.secret_key is not None
     in_database, known_issuer = _examine_database(settings)
     issuer = settings.issuer or known_issuer
     return [
-        *findings.of_settings(settings, dev=dev),
+        *findings.of_settings(given, settings),
         *findings.of_modes(_modes(settings)),
         *in_database,
         *(_examine_reachability(issuer) if issuer else ()),

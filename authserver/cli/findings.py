@@ -51,14 +51,15 @@ def problem(check: str, meaning: str, remedy: str) -> Finding:
     return Finding(check, Level.PROBLEM, meaning, remedy)
 
 
-def of_settings(settings: Settings, *, dev: bool) -> Iterator[Finding]:
-    """Judge the settings as `serve` would, with `--dev` when the secrets are those that it has made."""
-    problems = common_problems(settings) if dev else production_problems(settings)
+def of_settings(given: Settings, completed: Settings) -> Iterator[Finding]:
+    """Judge the settings as `serve` would, or as `serve --dev` when that has `completed` them by its own secrets."""
+    dev = given.secret_key is None and completed.secret_key is not None
+    problems = common_problems(completed) if dev else production_problems(given)
     for text in problems:
         yield problem("settings", text, "Correct the setting; `authserver doctor --settings` lists all of them.")
     if problems:
         return
-    missing = len(production_problems(settings)) if dev else 0
+    missing = len(production_problems(given))
     if missing:
         yield ok("settings", f"Valid for `serve --dev`; without --dev, {missing} would be missing or unsafe.")
     else:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import click
 
-from authserver.admin.signing_keys import KeyView
+from authserver.admin.signing_keys import KeyView, RevokeForm
 from authserver.administration.actor import Actor
+from authserver.administration.validation import validated
 from authserver.administration.verbs import Verbs
 from authserver.cli.options import confirm, example, json_option, yes_option
 from authserver.cli.output import document_of, print_json, print_table
@@ -61,8 +62,9 @@ def rotate(*, alg: str | None, resource: str | None, force: bool, as_json: bool)
 @json_option
 def revoke(kid: str, *, reason: str, yes: bool, as_json: bool) -> None:
     """Withdraw a key at once, in an emergency: all tokens that it has signed are refused."""
+    form = validated(RevokeForm, {"reason": reason})
     confirm(f"Withdraw {kid} and refuse all its tokens?", yes=yes)
-    found = administer(lambda admin, actor: admin.signing_keys.revoke(actor, kid, reason=reason))
+    found = administer(lambda admin, actor: admin.signing_keys.revoke(actor, kid, reason=form.reason))
     _print_keys(found, as_json=as_json)
 
 

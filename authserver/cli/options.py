@@ -1,11 +1,10 @@
-"""What several commands take: `--json`, `--yes`, JSON values, a secret on stdin; and examples in help texts."""
+"""What several commands take: `--json`, `--yes`, files, a secret on stdin; and examples in help texts."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
 
 import click
 
@@ -47,28 +46,6 @@ def given(**values: Json) -> dict[str, Json]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-class JsonObject(click.ParamType[Mapping[str, Json]]):
-    """An option whose value is a JSON object; anything else is wrong usage, and is not repeated."""
-
-    name = "json"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Mapping[str, Json]:
-        """Return the object."""
-        if isinstance(value, Mapping):
-            return value
-        try:
-            document = json.loads(value, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            self.fail("is not valid JSON", param, ctx)
-        if not isinstance(document, dict):
-            self.fail('is not a JSON object, such as {"plan": "free"}', param, ctx)
-        return document
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
 class SecondsOrDefault(click.ParamType[int | str]):
     """A number of seconds, or the word `default`, which takes an own value away again."""
 
@@ -88,7 +65,7 @@ def read_secret(what: str) -> str:
     """Return the first line of stdin, where a secret shows neither in the process list nor in a history."""
     if sys.stdin.isatty():
         return str(click.prompt(what, hide_input=True, err=True))
-    return sys.stdin.readline(MAX_INPUT_BYTES).rstrip("\r\n")
+    return _decoded(sys.stdin.buffer.readline(MAX_INPUT_BYTES), what).rstrip("\r\n")
 
 
 def read_text(file: BinaryIO) -> str:
@@ -96,7 +73,11 @@ def read_text(file: BinaryIO) -> str:
     content = file.read(MAX_INPUT_BYTES + 1)
     if len(content) > MAX_INPUT_BYTES:
         raise click.UsageError("The file is larger than 1 MB.")
+    return _decoded(content, "The file")
+
+
+def _decoded(content: bytes, what: str) -> str:
     try:
-        return content.decode()
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise click.UsageError("The file is not UTF-8.") from None
+        raise click.UsageError(f"{what} is not UTF-8.") from None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from authserver.admin.revocations import RevocationView
+from authserver.admin.revocations import RevocationForm, RevocationView
+from authserver.administration.validation import validated
 from authserver.cli.options import confirm, example, json_option, yes_option
 from authserver.cli.output import document_of, print_json
 from authserver.cli.session import administer
@@ -38,7 +39,8 @@ def revoke(*, all_: bool, reason: str, yes: bool, as_json: bool, **values: str |
     if all_:
         confirm("Refuse every token that was issued until now?", yes=yes)
     kind, value = (RevocationKind.ALL, None) if all_ else named[0]
-    revocation = administer(lambda admin, actor: admin.revocations.add(actor, kind, value, reason=reason))
+    form = validated(RevocationForm, {"kind": kind, "value": value, "reason": reason})
+    revocation = administer(lambda admin, actor: admin.revocations.add(actor, kind, value, reason=form.reason))
     if as_json:
         print_json(document_of(RevocationView.of(revocation)))
     elif kind is RevocationKind.JTI:

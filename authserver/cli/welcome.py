@@ -13,6 +13,7 @@ from authserver.settings import Settings
 
 _ANY_HOST = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _DATA_DIR = "AUTHSERVER_DATA_DIR"
+_DATABASE_AND_KEY = ("DATABASE_URL", "DATABASE_URL_FILE", "SECRET_KEY", "SECRET_KEY_FILE")
 
 
 def welcome(settings: Settings, *, environment: Mapping[str, str], program: str) -> str:
@@ -22,7 +23,7 @@ def welcome(settings: Settings, *, environment: Mapping[str, str], program: str)
 authserver serves on {base}
 The admin token lies in {_admin_token_place(settings, environment)}
 
-Create a client, get a token, introspect it:
+Create a client, get a token, introspect it{_with_the_same(environment)}:
 
   CLIENT=$({command} clients create --name demo --scope "read write" --credentials)
   TOKEN=$(curl -s -u "$CLIENT" -d grant_type=client_credentials {base}/oauth2/token | cut -d '"' -f 4)
@@ -44,6 +45,12 @@ def command_line(environment: Mapping[str, str], program: str) -> str:
     if data_dir := environment.get(_DATA_DIR):
         words.insert(0, f"{_DATA_DIR}={shlex.quote(str(Path(data_dir).absolute()))}")
     return " ".join(words)
+
+
+def _with_the_same(environment: Mapping[str, str]) -> str:
+    """Name the settings that the other terminal needs too; they may be secret, so they are not repeated."""
+    names = [f"AUTHSERVER_{name}" for name in _DATABASE_AND_KEY if f"AUTHSERVER_{name}" in environment]
+    return f" (with the same {', '.join(names)})" if names else ""
 
 
 def _program_words(program: Path) -> list[str]:

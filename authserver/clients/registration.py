@@ -45,6 +45,8 @@ def _client_id(text: str) -> str:
         raise ValueError("has a form that no path can carry")
     if len(text.encode()) > MAX_CLIENT_ID_BYTES:
         raise ValueError(f"is longer than {MAX_CLIENT_ID_BYTES} bytes")
+    if is_generated(text):  # presented as an id it would be refused, as a secret in the wrong place
+        raise ValueError("has the form of a secret")
     return text
 
 

@@ -71,6 +71,10 @@ class Follower:
                 if not failing:
                     self._log.error("database.unavailable", reason=error.reason)
                 failing = True
+            except Exception as error:  # noqa: BLE001 - to end here would refuse every token until a restart
+                if not failing:
+                    self._log.error("database.not_followed", exc_info=error)
+                failing = True
 
     def age_seconds(self) -> float:
         """Return how long ago the database was last asked with success."""

@@ -29,6 +29,11 @@ def test_set_takes_a_file_or_stdin_and_show_gives_it_back(cli: CommandLine, tmp_
     assert cli.json("claims", "show")["template"] == '{"a": 1}\n'
 
 
+def test_a_byte_order_mark_is_no_part_of_a_template(cli: CommandLine) -> None:
+    """A file from an editor that writes a BOM is taken as it looks."""
+    assert cli.json("claims", "set", "-", stdin=b"\xef\xbb\xbf{}")["template"] == "{}"
+
+
 def test_a_template_that_does_not_compile_is_refused_with_its_place(cli: CommandLine) -> None:
     """The refusal says line and column, and nothing is saved."""
     assert "line 1, column " in cli.refusal("claims", "set", "-", stdin='{"a": {{ nobody.x }}}')

@@ -79,3 +79,4 @@ def test_revoke_takes_exactly_one_kind(cli: CommandLine) -> None:
     assert "exactly one" in cli.usage("tokens", "revoke", "--all", "--client", "c")
     assert "value: must be the jti" in cli.refusal("tokens", "revoke", "--jti", "x")
     assert cli.refusal("tokens", "revoke", "--workspace", "another")
+    assert "reason: " in cli.refusal("tokens", "revoke", "--all", "--reason", "x" * 501)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from authserver.cli.welcome import command_line, local_address
+from authserver.cli.welcome import command_line, local_address, welcome
 from authserver.settings import read_settings
 from tests.cli.command import CommandLine
 from tests.server import AUTHSERVER, free_port
@@ -141,3 +141,13 @@ def test_the_welcome_calls_this_same_program(tmp_path: Path, monkeypatch: pytest
     assert command_line({}, str(program)) == "authserver"
     assert re.search(r"-m authserver$", command_line({}, "/x/authserver/__main__.py"))
     assert command_line({"AUTHSERVER_DATA_DIR": "d"}, str(program)) == f"AUTHSERVER_DATA_DIR={tmp_path}/d authserver"
+
+
+def test_the_welcome_names_the_settings_that_another_terminal_needs() -> None:
+    """A database or secret key from the environment is named, never repeated."""
+    environment = {"AUTHSERVER_SECRET_KEY": "k" * 40, "AUTHSERVER_ADMIN_TOKEN": "t" * 40}
+    text = welcome(read_settings(environment), environment=environment, program="authserver")
+    assert "(with the same AUTHSERVER_SECRET_KEY)" in text
+    assert "admin token lies in AUTHSERVER_ADMIN_TOKEN\n" in text
+    assert "k" * 40 not in text
+    assert "t" * 40 not in text

@@ -59,9 +59,7 @@ class Forge:
         async def unsealed(runtime: Runtime) -> tuple[str, JwsKey]:
             capabilities = runtime.capabilities
             (key,) = [
-                key
-                for key in capabilities.keys.list()
-                if key.alg is SigningAlg.ES256 and key.state is KeyState.ACTIVE
+                key for key in capabilities.keys.list() if key.alg is SigningAlg.ES256 and key.state is KeyState.ACTIVE
             ]
             private = Sealer(capabilities.settings.secret_keys).unseal(key.sealed_private, label=key.kid)
             return key.kid, JwsKey(key.alg, open_private(key.alg, private))

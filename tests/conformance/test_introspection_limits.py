@@ -25,13 +25,13 @@ SHM_LOCKS = 8
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """A server that forgives few misses, and that believes old knowledge for a second only."""
-    settings = {
-        "AUTHSERVER_LOG_LEVEL": "debug",
-        "AUTHSERVER_INTROSPECTION_MISSES_PER_MINUTE": str(MISSES),
-        "AUTHSERVER_REVOCATION_GRACE_SECONDS": str(GRACE_SECONDS),
-    }
-    with start_server(tmp_path_factory.mktemp("server"), **settings) as running:
+    """Yield a server that forgives few misses, and believes old knowledge for a second only."""
+    with start_server(
+        tmp_path_factory.mktemp("server"),
+        AUTHSERVER_LOG_LEVEL="debug",
+        AUTHSERVER_INTROSPECTION_MISSES_PER_MINUTE=str(MISSES),
+        AUTHSERVER_REVOCATION_GRACE_SECONDS=str(GRACE_SECONDS),
+    ) as running:
         yield running
 
 

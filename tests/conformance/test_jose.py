@@ -36,7 +36,7 @@ def client(server: RunningServer) -> Client:
 
 
 @pytest.fixture(scope="module")
-def forge(server: RunningServer, client: Client) -> Forge:  # noqa: ARG001 - the client comes first
+def forge(server: RunningServer, client: Client) -> Forge:
     """Sign with the server's own key."""
     return Forge(server)
 

@@ -38,7 +38,7 @@ def _is_asynchronous(value: Any) -> bool:
 
 
 def _offences(cls: type) -> list[str]:
-    return [f"{cls.__qualname__}.{name}" for name, value in inspect.getmembers_static(cls) if _is_asynchronous(value)]
+    return [f"{cls.__name__}.{name}" for name, value in inspect.getmembers_static(cls) if _is_asynchronous(value)]
 
 
 def _is_authlib(cls: type) -> bool:
