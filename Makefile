@@ -13,7 +13,7 @@ help: ## print this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
 setup: .venv/.ready ## make .venv and install everything, pinned by hash
-	@:
+	@$(BIN)/python -m compileall -q authserver
 
 .venv/.ready: $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }

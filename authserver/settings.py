@@ -28,6 +28,7 @@ MIN_SECRET_CHARACTERS = 32
 FILE_SETTINGS = ("secret_key", "admin_token", "database_url")
 
 _LIST = re.compile(r"[\s,]+")
+_ISSUER = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
 
 
 class Settings(BaseSettings):
@@ -163,7 +164,9 @@ def read_settings(environment: Mapping[str, str] | None = None, **overrides: obj
         if field in Settings.model_fields:
             values[field] = value
         elif field.upper().endswith(FILE_SUFFIX) and field[: -len(FILE_SUFFIX)] in FILE_SETTINGS:
-            values.setdefault(field[: -len(FILE_SUFFIX)], _read_file(name, value, problems))
+            if given.get(name.removesuffix(FILE_SUFFIX)):
+                problems.append(f"{name}: the value is also set directly; unset one of the two.")
+            values[field[: -len(FILE_SUFFIX)]] = _read_file(name, value, problems)
         else:
             problems.append(f"{name} is no setting of this version; see `authserver doctor --settings` for all names.")
     values |= {k: v for k, v in overrides.items() if v is not None}
@@ -198,7 +201,7 @@ def production_problems(settings: Settings) -> list[str]:
     problems = []
     if settings.issuer is None:
         problems.append("AUTHSERVER_ISSUER is missing: set the https URL by which clients reach this server.")
-    elif urlsplit(settings.issuer).scheme != "https":
+    elif settings.issuer.startswith("http:"):
         problems.append("AUTHSERVER_ISSUER must be an https URL; plain http is for --dev only.")
     if not settings.secret_keys:
         problems.append("AUTHSERVER_SECRET_KEY is missing: set 32 random characters or more, and keep them.")
@@ -211,9 +214,7 @@ def common_problems(settings: Settings) -> list[str]:
     """Say what is wrong in any mode."""
     problems = []
     if settings.issuer is not None:
-        url = urlsplit(settings.issuer)
-        if url.scheme not in {"http", "https"} or not url.hostname or url.query or url.fragment or url.username:
-            problems.append("AUTHSERVER_ISSUER must be a URL without query, fragment or user (RFC 8414 §2).")
+        problems += _issuer_problems(settings.issuer)
     if any(len(key) < MIN_SECRET_CHARACTERS for key in settings.secret_keys):
         problems.append(f"AUTHSERVER_SECRET_KEY: each key needs {MIN_SECRET_CHARACTERS} characters or more.")
     if any(len(token) < MIN_SECRET_CHARACTERS for token in settings.admin_tokens):
@@ -225,3 +226,12 @@ def common_problems(settings: Settings) -> list[str]:
     if settings.signing_alg is SigningAlg.HS256:
         problems.append("AUTHSERVER_SIGNING_ALG: HS256 needs a registered resource with a secret of its own.")
     return problems
+
+
+def _issuer_problems(issuer: str) -> list[str]:
+    """Say what is wrong with the issuer: it becomes a claim and the start of URLs, so nothing odd may be in it."""
+    try:
+        good = _ISSUER.fullmatch(issuer) and urlsplit(issuer).hostname and urlsplit(issuer).port != 0
+    except ValueError:  # a port that is no number, or brackets around no address
+        good = False
+    return [] if good else ["AUTHSERVER_ISSUER must be an http(s) URL without query, fragment or user (RFC 8414 §2)."]

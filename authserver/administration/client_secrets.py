@@ -85,15 +85,20 @@ class SecretAdministration:
         client = await self._mine(actor, client_id)
         if credential_id not in {secret.credential_id for secret in client.secrets}:
             raise NotFound(f"client {client_id!r} has no such secret")
-        await self._revoker.revoke(  # the watermark first: a failure in between refuses too much, never too little
+        await self._end_tokens(actor, client, credential_id)
+        await self._secrets.remove(client_id, credential_id)
+        await self._end_tokens(actor, client, credential_id)
+        await self._done(AuditEvent.CLIENT_SECRET_REMOVED, actor, client, credential_id)
+
+    async def _end_tokens(self, actor: Actor, client: Client, credential_id: str) -> None:
+        """Write the watermark, before the removal to refuse too much rather than too little, and again after it."""
+        await self._revoker.revoke(
             RevocationKind.CREDENTIAL,
             credential_id,
             workspace_id=client.workspace_id,
             reason="secret removed",
             actor=actor.name,
         )
-        await self._secrets.remove(client_id, credential_id)
-        await self._done(AuditEvent.CLIENT_SECRET_REMOVED, actor, client, credential_id)
 
     async def _mine(self, actor: Actor, client_id: str) -> Client:
         """Return the client if the actor may change its secrets."""

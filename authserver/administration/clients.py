@@ -98,9 +98,12 @@ class ClientAdministration:
         changed = change(present, form, now_seconds=seconds(self._clock()))
         await self._rules.check_grantable(actor, changed)
         self._rules.check_rendered(changed)
-        if present.status is ClientStatus.ACTIVE and changed.status is ClientStatus.DISABLED:
+        disabling = present.status is ClientStatus.ACTIVE and changed.status is ClientStatus.DISABLED
+        if disabling:
             await self._end_tokens(actor, present, "client disabled")
         stored = await self._store.replace(changed, expected_version=present.version)
+        if disabling:
+            await self._end_tokens(actor, present, "client disabled")
         await self._done(AuditEvent.CLIENT_UPDATED, actor, stored, fields=sorted(patch))
         return stored
 
@@ -111,6 +114,7 @@ class ClientAdministration:
         await self._rules.check_grantable(actor, present)
         await self._end_tokens(actor, present, "client deleted")
         await self._store.remove(client_id, expected_version=present.version)
+        await self._end_tokens(actor, present, "client deleted")
         await self._done(AuditEvent.CLIENT_DELETED, actor, present)
 
     async def _present(self, actor: Actor, client_id: str, expected_version: int | None = None) -> Client:
@@ -123,7 +127,11 @@ class ClientAdministration:
         return client
 
     async def _end_tokens(self, actor: Actor, client: Client, reason: str) -> None:
-        """Write the watermark *before* the change: if the change then fails, too much is refused, never too little."""
+        """Write the watermark, before the change and again after it.
+
+        Before: if the change then fails, too much is refused, never too little. After: for the tokens that were
+        issued in between.
+        """
         await self._revoker.revoke(
             RevocationKind.CLIENT,
             client.client_id,

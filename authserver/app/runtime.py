@@ -124,57 +124,69 @@ def _token_defaults(c: Capabilities) -> TokenDefaults:
 
 
 def _administration(c: Capabilities) -> Verbs:
-    database, audit, clock, settle = c.database, c.audit, c.clock, c.follower.catch_up
+    database, audit, clock, settle, revoker = c.database, c.audit, c.clock, c.follower.catch_up, c.revocations
     max_ttl_seconds = c.settings.max_access_token_ttl
     preview = ClaimsPreview(templates=c.templates, resources=c.resources, issuer=c.issuer, clock=clock)
     rules = ClientRules(resources=database.resources, preview=preview, max_ttl_seconds=max_ttl_seconds)
+    clients = ClientAdministration(
+        store=database.clients,
+        rules=rules,
+        revoker=revoker,
+        state=database.state,
+        audit=audit,
+        clock=clock,
+        settle=settle,
+    )
+    secrets = SecretAdministration(
+        clients=database.clients,
+        secrets=database.client_secrets,
+        rules=rules,
+        revoker=revoker,
+        audit=audit,
+        clock=clock,
+        settle=settle,
+    )
     return Verbs(
-        clients=ClientAdministration(
-            store=database.clients,
-            rules=rules,
-            revoker=c.revocations,
-            state=database.state,
-            audit=audit,
-            clock=clock,
-            settle=settle,
-        ),
-        secrets=SecretAdministration(
-            clients=database.clients,
-            secrets=database.client_secrets,
-            rules=rules,
-            revoker=c.revocations,
-            audit=audit,
-            clock=clock,
-            settle=settle,
-        ),
-        resources=ResourceAdministration(
-            store=database.resources,
-            clients=database.clients,
-            keys=c.keys,
-            audit=audit,
-            clock=clock,
-            settle=settle,
-            max_ttl_seconds=max_ttl_seconds,
-        ),
-        templates=TemplateAdministration(
-            store=database.templates,
-            resources=database.resources,
-            clients=database.clients,
-            preview=preview,
-            audit=audit,
-            clock=clock,
-            settle=settle,
-        ),
-        signing_keys=SigningKeyAdministration(keys=c.keys, revoker=c.revocations, audit=audit, settle=settle),
-        revocations=RevocationAdministration(
-            store=database.revocations, revoker=c.revocations, audit=audit, settle=settle
-        ),
-        status=StatusAdministration(
-            version=VERSION,
-            issuer=c.issuer,
-            resources=c.resources,
-            keys=c.keys,
-            revocations_held=c.revocations.__len__,
-            clock=clock,
-        ),
+        clients=clients,
+        secrets=secrets,
+        resources=_resource_administration(c),
+        templates=_template_administration(c, preview),
+        signing_keys=SigningKeyAdministration(keys=c.keys, revoker=revoker, audit=audit, settle=settle),
+        revocations=RevocationAdministration(store=database.revocations, revoker=revoker, audit=audit, settle=settle),
+        status=_status_administration(c),
+    )
+
+
+def _resource_administration(c: Capabilities) -> ResourceAdministration:
+    return ResourceAdministration(
+        store=c.database.resources,
+        clients=c.database.clients,
+        keys=c.keys,
+        audit=c.audit,
+        clock=c.clock,
+        settle=c.follower.catch_up,
+        max_ttl_seconds=c.settings.max_access_token_ttl,
+    )
+
+
+def _template_administration(c: Capabilities, preview: ClaimsPreview) -> TemplateAdministration:
+    return TemplateAdministration(
+        store=c.database.templates,
+        resources=c.database.resources,
+        clients=c.database.clients,
+        preview=preview,
+        audit=c.audit,
+        clock=c.clock,
+        settle=c.follower.catch_up,
+    )
+
+
+def _status_administration(c: Capabilities) -> StatusAdministration:
+    return StatusAdministration(
+        version=VERSION,
+        issuer=c.issuer,
+        resources=c.resources,
+        keys=c.keys,
+        revocations_held=c.revocations.__len__,
+        clock=c.clock,
     )

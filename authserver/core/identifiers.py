@@ -14,6 +14,7 @@ ADMIN_RESOURCE = "urn:authserver:admin"
 
 _ID_CHARACTERS = 22
 _UUID_LENGTH = 36
+_UUID_DIGITS = 32
 _TOKEN_RANDOM_BYTES = 10
 _POOL_BYTES = 4000
 _VERSION_7 = 0x7 << 76
@@ -63,9 +64,10 @@ _random_bytes = _RandomPool()
 
 def token_id_bytes(token_id: str) -> bytes:
     """Return the 16 bytes of a UUID in its canonical form; raise ValueError for anything else."""
-    if len(token_id) != _UUID_LENGTH or not token_id.isascii():
+    digits = token_id.replace("-", "")
+    if len(token_id) != _UUID_LENGTH or len(digits) != _UUID_DIGITS:
         raise ValueError("not a UUID")
-    return bytes.fromhex(token_id.replace("-", ""))
+    return bytes.fromhex(digits)
 
 
 def token_id_ms(token_id: str) -> int:

@@ -15,7 +15,7 @@ from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
 
 _MS_PER_BUCKET = 60_000
 
-_Watermarks = dict[str, tuple[int, int]]  # value → (revoked_at_ms, expires_at)
+_Watermarks = dict[tuple[str, str], tuple[int, int]]  # (workspace, value) → (revoked_at_ms, expires_at)
 
 
 class RevocationIndex:
@@ -38,10 +38,10 @@ class RevocationIndex:
                 self._tokens[bucket].add(token_id)
                 self._bucket_ends[bucket] = max(self._bucket_ends[bucket], entry.expires_at)
             else:
-                marks = self._watermarks[entry.kind]
-                revoked_at_ms, expires_at = marks.get(entry.value, (0, 0))
+                marks, place = self._watermarks[entry.kind], (entry.workspace_id, entry.value)
+                revoked_at_ms, expires_at = marks.get(place, (0, 0))
                 # The later of both, each for itself, as the store has it: no token lives again that was refused.
-                marks[entry.value] = (max(revoked_at_ms, entry.revoked_at_ms), max(expires_at, entry.expires_at))
+                marks[place] = (max(revoked_at_ms, entry.revoked_at_ms), max(expires_at, entry.expires_at))
 
     def is_revoked(self, token: AccessToken) -> bool:
         """Tell whether the token, or everything issued up to its time with one of its values, was revoked."""
@@ -51,7 +51,7 @@ class RevocationIndex:
             return True
         for kind, marks in self._watermarks.items():
             if marks:
-                mark = marks.get(_value_of(token, kind))
+                mark = marks.get((token.workspace_id, _value_of(token, kind)))
                 if mark is not None and _issued_ms(token_id) <= mark[0]:
                     return True
         return False
@@ -62,8 +62,8 @@ class RevocationIndex:
             del self._tokens[bucket]
             del self._bucket_ends[bucket]
         for marks in self._watermarks.values():
-            for value in [v for v, (_, expires_at) in marks.items() if expires_at <= now_seconds]:
-                del marks[value]
+            for place in [p for p, (_, expires_at) in marks.items() if expires_at <= now_seconds]:
+                del marks[place]
 
     def __len__(self) -> int:
         """Return how many entries are held."""

@@ -1,4 +1,4 @@
-"""What every refusal must look like (the invariants U1 to U4 of the catalogue), and requests no client library sends."""
+"""What every refusal must look like (invariants U1 to U4 of the catalogue), and requests no client library sends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping
 from typing import Any
 
-from tests.server import Response, RunningServer
+from tests.server import FORM, Response, RunningServer
 
 BASIC_CHALLENGE = 'Basic realm="authserver", charset="UTF-8"'
 
@@ -85,3 +85,10 @@ def send_raw(server: RunningServer, request: bytes, *, timeout: float = 15) -> R
         response.begin()
         names = {name.lower(): value for name, value in response.getheaders()}
         return Response(response.status, names, response.read())
+
+
+def send_large_form(server: RunningServer, path: str, body: str, authorization: str = "") -> Response:
+    """Post a form that the server may refuse, and close the connection on, before it has read it all."""
+    lines = [f"POST {path} HTTP/1.1", "Host: as.example", f"Content-Type: {FORM}", f"Content-Length: {len(body)}"]
+    lines += [f"Authorization: {authorization}"] if authorization else []
+    return send_raw(server, "\r\n".join([*lines, "", body]).encode())

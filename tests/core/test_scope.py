@@ -47,7 +47,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert set(text.split(" ")) - {""} == set(names)
 
 
-@pytest.mark.parametrize("text", [" ", " a", "a ", "a  b", "a\tb", "a\n", 'a"b', "a\\b", "é", "\x7f", "a\x00", "\ud800"])
+@pytest.mark.parametrize(
+    "text", [" ", " a", "a ", "a  b", "a\tb", "a\n", 'a"b', "a\\b", "é", "\x7f", "a\x00", "\ud800"]
+)
 def test_what_the_grammar_has_not_is_refused(text: str) -> None:
     """TOK-20: single spaces between tokens, printable ASCII without quote and backslash."""
     with pytest.raises(InvalidScope):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authserver.core.credentials import Credentials
 from authserver.core.client import AuthMethod, ClientSecret, SecretState
+from authserver.core.credentials import Credentials
 from authserver.core.secret import (
     GENERATED_ROUNDS,
     IMPORTED_ROUNDS,
@@ -89,14 +89,19 @@ def test_the_rounds_are_bounded(rounds: str) -> None:
     """AUTH-16: a row in the database cannot make a check cost more than the most expensive one."""
     scheme, _, salt, digest = str(SecretHash.of(SECRET, SALT)).split("$")
     with pytest.raises(ValueError, match=r"\S"):
-        SecretHash.parse("$".join([scheme, rounds, salt, digest]))
+        SecretHash.parse(f"{scheme}${rounds}${salt}${digest}")
 
 
 def test_representations_show_no_secret() -> None:
     """LOG-06: `repr` of what holds a secret, a salt or a hash shows neither."""
     hashed = SecretHash.of(SECRET, SALT)
     entry = ClientSecret(
-        credential_id="cr", client_id="c", state=SecretState.ACTIVE, secret_hash=str(hashed), secret_hint="1", created_at=0
+        credential_id="cr",
+        client_id="c",
+        state=SecretState.ACTIVE,
+        secret_hash=str(hashed),
+        secret_hint="1",
+        created_at=0,
     )
     presented = Credentials(AuthMethod.CLIENT_SECRET_BASIC, "c", SECRET)
     for value in (hashed, entry, presented):

@@ -21,9 +21,7 @@ def a_client(**changes: Any) -> Client:
 def a_resource(**includes: tuple[str, ...]) -> Resource:
     """Return a resource with these scopes, each with what it includes directly."""
     scopes = tuple(ResourceScope(name=name, includes=included) for name, included in includes.items())
-    return Resource(
-        resource_id="r1", workspace_id="default", identifier=API, scopes=scopes, created_at=0, updated_at=0
-    )
+    return Resource(resource_id="r1", workspace_id="default", identifier=API, scopes=scopes, created_at=0, updated_at=0)
 
 
 def loaded(client: Client | None = None, resource: Resource | None = None) -> Loaded:
