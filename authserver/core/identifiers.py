@@ -14,7 +14,7 @@ ADMIN_RESOURCE = "urn:authserver:admin"
 
 _ID_CHARACTERS = 22
 _UUID_LENGTH = 36
-_UUID_DIGITS = 32
+_UUID_BYTES = 16
 _TOKEN_RANDOM_BYTES = 10
 _POOL_BYTES = 4000
 _VERSION_7 = 0x7 << 76
@@ -64,10 +64,10 @@ _random_bytes = _RandomPool()
 
 def token_id_bytes(token_id: str) -> bytes:
     """Return the 16 bytes of a UUID in its canonical form; raise ValueError for anything else."""
-    digits = token_id.replace("-", "")
-    if len(token_id) != _UUID_LENGTH or len(digits) != _UUID_DIGITS:
+    value = bytes.fromhex(token_id.replace("-", ""))
+    if len(token_id) != _UUID_LENGTH or len(value) != _UUID_BYTES:
         raise ValueError("not a UUID")
-    return bytes.fromhex(digits)
+    return value
 
 
 def token_id_ms(token_id: str) -> int:

@@ -195,3 +195,33 @@ class AuditSink(Protocol):
 
     def record(self, event: str, **fields: object) -> None:
         """Record one event of the fixed vocabulary. Never raises, never blocks, never gets a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What a beacon shows: the newest revocation's sequence, and an epoch that no other filling of it has."""
+
+    epoch: str
+    sequence: int
+
+
+class Beacon(Protocol):
+    """A light that all instances see: how far the revocations have come, and that something was changed.
+
+    It stores nothing that the database has not got; losing it costs time, never a revocation.
+    """
+
+    async def read(self) -> Mark | None:
+        """Return what it shows, None when it was emptied; raise TemporarilyUnavailable."""
+
+    async def raise_to(self, sequence: int) -> Mark:
+        """Let it show at least `sequence`, tell all listeners, and return what it shows then.
+
+        Never lowers it, so that repeating a call is harmless. Raises TemporarilyUnavailable.
+        """
+
+    async def announce(self) -> None:
+        """Tell all listeners that something other than revocations was changed; raise TemporarilyUnavailable."""
+
+    def heard(self) -> AsyncIterator[None]:
+        """Yield once for each announcement, and once after each lost connection: something may be missed."""

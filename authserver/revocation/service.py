@@ -1,16 +1,18 @@
-"""Revoking: the database first, then this process's index, then the answer (RFC 7009 §2.2)."""
+"""Revoking: the database first, then the beacon, then this process's index, then the answer (RFC 7009 §2.2)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from authserver.core.access_token import AccessToken
 from authserver.core.clock import MS_PER_SECOND, Clock, seconds
-from authserver.core.errors import ValidationFailed
+from authserver.core.errors import TemporarilyUnavailable, ValidationFailed
 from authserver.core.identifiers import token_id_ms
-from authserver.core.ports import RevocationStore
+from authserver.core.ports import Beacon, RevocationStore
 from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
+from authserver.core.shared_run import SharedRun
 from authserver.revocation.index import RevocationIndex
 
 MAX_VALUE_CHARACTERS = 512
@@ -19,17 +21,35 @@ MAX_VALUE_CHARACTERS = 512
 class RevocationService:
     """Writes revocations and answers from memory whether a token is revoked."""
 
-    def __init__(self, *, store: RevocationStore, clock: Clock, max_ttl_seconds: int, leeway_seconds: int) -> None:
+    def __init__(
+        self,
+        *,
+        store: RevocationStore,
+        clock: Clock,
+        max_ttl_seconds: int,
+        leeway_seconds: int,
+        beacon: Beacon | None = None,
+    ) -> None:
         """No token lives longer than `max_ttl_seconds`; verifiers may be late by `leeway_seconds`."""
         self._store = store
+        self._beacon = beacon
         self._clock = clock
         self._max_life_seconds = max_ttl_seconds + leeway_seconds
         self._leeway_seconds = leeway_seconds
         self._index = RevocationIndex()
         self._position = 0
+        self._following = SharedRun(self._follow)
+
+    @property
+    def position(self) -> int:
+        """Return the sequence up to which everything is held in memory."""
+        return self._position
 
     async def follow(self) -> None:
-        """Take up what the store has got since the last call, from the beginning at the first."""
+        """Take up all that the store had when this was called; many callers at once share the work."""
+        await self._following()
+
+    async def _follow(self) -> None:
         async for batch in self._store.since(self._position):
             self._index.apply(batch)
             self._position = batch[-1].sequence
@@ -105,6 +125,9 @@ class RevocationService:
         """Store, then obey; tell whether the store knew nothing as strong already."""
         stored = await self._store.add([entry])
         self._index.apply([entry])
+        if self._beacon is not None and stored:
+            with suppress(TemporarilyUnavailable):  # the others find it in the database, within half a second
+                await self._beacon.raise_to(max(one.sequence for one in stored))
         return bool(stored)
 
 

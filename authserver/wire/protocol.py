@@ -312,7 +312,7 @@ class GuardedProtocol(HttpToolsProtocol):
         deadline = self.since + seconds[self.phase]
         if deadline > now:
             self.timer = self.loop.call_at(min(deadline, now + min(seconds.values())), self._check_deadline)
-        elif self.phase == "between" or self.transport.is_closing():
+        elif self.phase == "between":
             self._close()
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
@@ -343,6 +343,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _linger(self) -> None:
         """Say that nothing more will come, and close when the peer does or soon after."""
         if self.transport.is_closing():
+            self._close()
             return
         self.flow.resume_reading()
         if self.transport.can_write_eof():

@@ -47,10 +47,10 @@ def test_what_was_not_generated_costs_many_rounds(text: str) -> None:
     assert not is_generated(text)
 
 
-@pytest.mark.parametrize("text", ["", "_", "cs_", SECRET[3:], f"_{SECRET[3:]}", SECRET + " ", SECRET.swapcase()])
-def test_near_misses_are_not_generated(text: str) -> None:
+def test_near_misses_are_not_generated() -> None:
     """AUTH-16: no prefix, no body or another case is not our format."""
-    assert not is_generated(text)
+    for text in ("", "_", "cs_", SECRET[3:], f"_{SECRET[3:]}", SECRET + " ", SECRET.swapcase()):
+        assert not is_generated(text)
 
 
 def test_a_hash_is_read_back_and_matches_only_its_secret() -> None:

@@ -1,0 +1,52 @@
+"""Whether this process knows every revocation that was acknowledged, by any instance, before this moment.
+
+The beacon shows the sequence of the newest revocation. If it is the one that we hold, memory is complete; if not, or
+when the beacon is away or was emptied, the database is asked for what is missing. If neither answers, nobody knows.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from authserver.core.errors import TemporarilyUnavailable
+from authserver.core.ports import Beacon, Mark
+from authserver.core.shared_run import SharedRun
+from authserver.revocation.service import RevocationService
+
+
+class BeaconGate:
+    """Lets a check of a revocation pass once memory is complete; many checks share one look at the beacon."""
+
+    def __init__(self, *, beacon: Beacon, revocations: RevocationService) -> None:
+        """Compare `beacon` with what `revocations` hold."""
+        self._beacon = beacon
+        self._revocations = revocations
+        self._epoch: str | None = None
+        self._look = SharedRun(self._make_complete)
+        self._log = structlog.get_logger()
+
+    async def require_complete(self) -> None:
+        """Return when memory holds all that was acknowledged before the call; raise TemporarilyUnavailable."""
+        await self._look()
+
+    async def _make_complete(self) -> None:
+        try:
+            mark = await self._beacon.read()
+        except TemporarilyUnavailable:
+            await self._revocations.follow()
+            return
+        if mark is not None and mark == Mark(self._epoch or "", self._revocations.position):
+            return
+        await self._revocations.follow()
+        await self._adopt(mark)
+
+    async def _adopt(self, mark: Mark | None) -> None:
+        """Take over the beacon's epoch; put right what it shows if it knows less than the database."""
+        if mark is None or mark.sequence < self._revocations.position:
+            if self._epoch is not None:
+                self._log.warning("beacon.behind", held=self._revocations.position)
+            try:
+                mark = await self._beacon.raise_to(self._revocations.position)
+            except TemporarilyUnavailable:
+                return  # memory is complete all the same
+        self._epoch = mark.epoch
