@@ -25,7 +25,7 @@ FILE_SUFFIX = "_FILE"
 MIN_SECRET_CHARACTERS = 32
 
 #: The settings that may be given as the name of a file.
-FILE_SETTINGS = ("secret_key", "admin_token", "database_url")
+FILE_SETTINGS = ("secret_key", "admin_token", "database_url", "redis_url")
 
 _LIST = re.compile(r"[\s,]+")
 _ISSUER = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr | None = Field(
         default=None, description="The database; by default SQLite in the data directory: sqlite:///data/authserver.db."
+    )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="A Redis that all instances share: redis://, rediss://, redis+sentinel://, redis+cluster://. "
+        "Without it an instance hears of the others' revocations within half a second, with it before its next answer.",
     )
     secret_key: SecretStr | None = Field(
         default=None,

@@ -10,6 +10,8 @@ import structlog
 
 from authserver.app.capabilities import Capabilities
 from authserver.core.errors import AuthServerError
+from authserver.core.ports import Beacon
+from authserver.replication.follower import Follower
 
 KEY_TICK_SECONDS = 5.0
 USAGE_FLUSH_SECONDS = 5.0
@@ -20,9 +22,11 @@ PRUNE_SECONDS = 60.0
 async def background(capabilities: Capabilities) -> AsyncIterator[None]:
     """Run the tasks until the block is left, then end them."""
     c = capabilities
+    listening = [_listen(c.beacon, c.follower)] if c.beacon is not None else []
     tasks = [
         asyncio.create_task(work)
         for work in (
+            *listening,
             c.follower.run(),
             _every(KEY_TICK_SECONDS, "keys", c.keys.tick),
             _every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
@@ -37,6 +41,12 @@ async def background(capabilities: Capabilities) -> AsyncIterator[None]:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+async def _listen(beacon: Beacon, follower: Follower) -> None:
+    """Look at the database whenever another instance says that something was changed."""
+    async for _ in beacon.heard():
+        follower.wake()
 
 
 async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from authserver.audit.events import AuditEvent
 from authserver.audit.log import AuditLog
@@ -11,6 +13,7 @@ from authserver.clients.authentication import IMPORTED_SECRETS_STATE, ClientAuth
 from authserver.clients.directory import ClientDirectory
 from authserver.clients.usage import SecretUsage
 from authserver.core.clock import Clock
+from authserver.core.errors import TemporarilyUnavailable
 from authserver.core.identifiers import DEFAULT_WORKSPACE
 from authserver.core.ports import ChangeKind
 from authserver.core.resource import Resource, SigningAlg
@@ -23,6 +26,9 @@ from authserver.revocation.service import RevocationService
 from authserver.settings import Settings
 from authserver.storage.database import Database
 from authserver.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from authserver.storage.redis_beacon import RedisBeacon
 
 #: Where the issuer that was served last is kept, for command lines that are not told.
 ISSUER_STATE = "issuer"
@@ -46,6 +52,14 @@ class Capabilities:
     templates: TemplateCatalog
     keys: KeyRing
     revocations: RevocationService
+    beacon: RedisBeacon | None
+
+    async def settle(self) -> None:
+        """See the writes of this process here and now, and tell the other instances to look."""
+        await self.follower.catch_up()
+        if self.beacon is not None:
+            with suppress(TemporarilyUnavailable):  # the others look by themselves, four times a second
+                await self.beacon.announce()
 
 
 async def build_capabilities(settings: Settings, database: Database, clock: Clock) -> Capabilities:
@@ -61,6 +75,7 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
     )
     resources = ResourceCatalog(store=database.resources)
     audit = AuditLog(count=metrics.count_event)
+    beacon = await _beacon(settings)
     return Capabilities(
         settings=settings,
         issuer=issuer,
@@ -70,13 +85,7 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
         audit=audit,
         follower=follower,
         directory=directory,
-        authenticator=ClientAuthenticator(
-            directory=directory,
-            clock=clock,
-            alarm=lambda client_id, credential_id: audit.record(
-                AuditEvent.CLIENT_SECRET_DAMAGED, client_id=client_id, credential_id=credential_id
-            ),
-        ),
+        authenticator=_authenticator(directory, clock, audit),
         usage=SecretUsage(store=database.client_secrets),
         resources=resources,
         templates=TemplateCatalog(store=database.templates),
@@ -86,7 +95,9 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
             clock=clock,
             max_ttl_seconds=settings.max_access_token_ttl,
             leeway_seconds=settings.leeway_seconds,
+            beacon=beacon,
         ),
+        beacon=beacon,
     )
 
 
@@ -121,6 +132,27 @@ async def load(capabilities: Capabilities) -> None:
             ChangeKind.TEMPLATE: templates_changed,
         },
         revocations=c.revocations.follow,
+    )
+
+
+async def _beacon(settings: Settings) -> RedisBeacon | None:
+    """Return the beacon in Redis, if there is a Redis; raise ConfigurationError for one that may forget."""
+    if settings.redis_url is None:
+        return None
+    from authserver.storage.redis_beacon import RedisBeacon  # noqa: PLC0415 - its client is loaded only when asked for
+
+    beacon = RedisBeacon(url=settings.redis_url.get_secret_value())
+    await beacon.check_policy()
+    return beacon
+
+
+def _authenticator(directory: ClientDirectory, clock: Clock, audit: AuditLog) -> ClientAuthenticator:
+    return ClientAuthenticator(
+        directory=directory,
+        clock=clock,
+        alarm=lambda client_id, credential_id: audit.record(
+            AuditEvent.CLIENT_SECRET_DAMAGED, client_id=client_id, credential_id=credential_id
+        ),
     )
 
 

@@ -22,6 +22,7 @@ from authserver.audit.events import AuditEvent
 from authserver.core.clock import Clock, system_clock
 from authserver.core.errors import ConfigurationError
 from authserver.limits.misses import MissBudget
+from authserver.revocation.completeness import BeaconGate
 from authserver.settings import Settings
 from authserver.storage import migrate
 from authserver.storage.database import open_database
@@ -74,6 +75,8 @@ async def open_runtime(settings: Settings, *, clock: Clock = system_clock) -> As
         finally:
             await capabilities.usage.flush()
             capabilities.authenticator.close()
+            if capabilities.beacon is not None:
+                await capabilities.beacon.close()
     finally:
         await database.close()
 
@@ -88,6 +91,7 @@ async def _tokens(c: Capabilities) -> Tokens:
         knowledge=c.follower,
         clock=c.clock,
         grace_seconds=settings.revocation_grace_seconds,
+        gate=BeaconGate(beacon=c.beacon, revocations=c.revocations) if c.beacon is not None else None,
     )
     misses = MissBudget(
         limit=settings.introspection_misses_per_minute,
@@ -124,7 +128,7 @@ def _token_defaults(c: Capabilities) -> TokenDefaults:
 
 
 def _administration(c: Capabilities) -> Verbs:
-    database, audit, clock, settle, revoker = c.database, c.audit, c.clock, c.follower.catch_up, c.revocations
+    database, audit, clock, settle, revoker = c.database, c.audit, c.clock, c.settle, c.revocations
     max_ttl_seconds = c.settings.max_access_token_ttl
     preview = ClaimsPreview(templates=c.templates, resources=c.resources, issuer=c.issuer, clock=clock)
     rules = ClientRules(resources=database.resources, preview=preview, max_ttl_seconds=max_ttl_seconds)
@@ -164,7 +168,7 @@ def _resource_administration(c: Capabilities) -> ResourceAdministration:
         keys=c.keys,
         audit=c.audit,
         clock=c.clock,
-        settle=c.follower.catch_up,
+        settle=c.settle,
         max_ttl_seconds=c.settings.max_access_token_ttl,
     )
 
@@ -177,7 +181,7 @@ def _template_administration(c: Capabilities, preview: ClaimsPreview) -> Templat
         preview=preview,
         audit=c.audit,
         clock=c.clock,
-        settle=c.follower.catch_up,
+        settle=c.settle,
     )
 
 

@@ -190,6 +190,13 @@ class Knowledge(Protocol):
         """Raise TemporarilyUnavailable when the last successful look is longer ago than `grace_seconds`."""
 
 
+class CompletenessGate(Protocol):
+    """Whether memory holds every revocation that any instance has acknowledged."""
+
+    async def require_complete(self) -> None:
+        """Return when it holds all that was acknowledged before the call; raise TemporarilyUnavailable."""
+
+
 class AuditSink(Protocol):
     """Where security events go."""
 
