@@ -13,7 +13,7 @@ from authserver.clients.authentication import IMPORTED_SECRETS_STATE, ClientAuth
 from authserver.clients.directory import ClientDirectory
 from authserver.clients.usage import SecretUsage
 from authserver.core.clock import Clock
-from authserver.core.errors import TemporarilyUnavailable
+from authserver.core.errors import ConfigurationError, TemporarilyUnavailable
 from authserver.core.identifiers import DEFAULT_WORKSPACE
 from authserver.core.ports import ChangeKind
 from authserver.core.resource import Resource, SigningAlg
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: Where the issuer that was served last is kept, for command lines that are not told.
 ISSUER_STATE = "issuer"
 
+#: What tells this database from any other: cursors of the revocation feed are good within it.
+EPOCH_STATE = "epoch"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
@@ -40,6 +43,7 @@ class Capabilities:
 
     settings: Settings
     issuer: str
+    epoch: str
     clock: Clock
     database: Database
     metrics: Metrics
@@ -79,6 +83,7 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
     return Capabilities(
         settings=settings,
         issuer=issuer,
+        epoch=await database.state.get(EPOCH_STATE) or "",
         clock=clock,
         database=database,
         metrics=metrics,
@@ -139,7 +144,12 @@ async def _beacon(settings: Settings) -> RedisBeacon | None:
     """Return the beacon in Redis, if there is a Redis; raise ConfigurationError for one that may forget."""
     if settings.redis_url is None:
         return None
-    from authserver.storage.redis_beacon import RedisBeacon  # noqa: PLC0415 - its client is loaded only when asked for
+    try:
+        from authserver.storage.redis_beacon import RedisBeacon  # noqa: PLC0415 - loaded only when asked for
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            "AUTHSERVER_REDIS_URL: the Redis client is not installed: pip install 'authserver[server,redis]'."
+        ) from None
 
     beacon = RedisBeacon(url=settings.redis_url.get_secret_value())
     await beacon.check_policy()

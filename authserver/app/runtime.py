@@ -21,12 +21,14 @@ from authserver.app.capabilities import Capabilities, build_capabilities, load
 from authserver.audit.events import AuditEvent
 from authserver.core.clock import Clock, system_clock
 from authserver.core.errors import ConfigurationError
+from authserver.core.ports import CompletenessGate
 from authserver.limits.misses import MissBudget
-from authserver.revocation.completeness import BeaconGate
+from authserver.revocation.completeness import BeaconGate, PollingGate
 from authserver.settings import Settings
 from authserver.storage import migrate
 from authserver.storage.database import open_database
 from authserver.tokens.authenticate import ClientDoor
+from authserver.tokens.feed import RevocationFeed
 from authserver.tokens.introspect import TokenIntrospector
 from authserver.tokens.issue import TokenDefaults, TokenIssuer
 from authserver.tokens.revoke import TokenRevoker
@@ -43,6 +45,7 @@ class Tokens:
     issuer: TokenIssuer
     introspector: TokenIntrospector
     revoker: TokenRevoker
+    feed: RevocationFeed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,15 +87,8 @@ async def open_runtime(settings: Settings, *, clock: Clock = system_clock) -> As
 async def _tokens(c: Capabilities) -> Tokens:
     settings = c.settings
     door = ClientDoor(authenticator=c.authenticator, usage=c.usage, audit=c.audit, clock=c.clock)
-    standing = TokenStanding(
-        keys=c.keys,
-        revocations=c.revocations,
-        directory=c.directory,
-        knowledge=c.follower,
-        clock=c.clock,
-        grace_seconds=settings.revocation_grace_seconds,
-        gate=BeaconGate(beacon=c.beacon, revocations=c.revocations) if c.beacon is not None else None,
-    )
+    gate = _gate(c)
+    standing = TokenStanding(keys=c.keys, revocations=c.revocations, directory=c.directory, gate=gate, clock=c.clock)
     misses = MissBudget(
         limit=settings.introspection_misses_per_minute,
         clock=c.clock,
@@ -112,8 +108,15 @@ async def _tokens(c: Capabilities) -> Tokens:
         introspector=TokenIntrospector(
             door=door, standing=standing, resources=c.resources, misses=misses, audit=c.audit
         ),
+        feed=RevocationFeed(door=door, resources=c.resources, revocations=c.revocations, gate=gate, clock=c.clock),
         revoker=TokenRevoker(door=door, standing=standing, revocations=c.revocations, audit=c.audit, clock=c.clock),
     )
+
+
+def _gate(c: Capabilities) -> CompletenessGate:
+    if c.beacon is not None:
+        return BeaconGate(beacon=c.beacon, revocations=c.revocations)
+    return PollingGate(knowledge=c.follower, grace_seconds=c.settings.revocation_grace_seconds)
 
 
 def _token_defaults(c: Capabilities) -> TokenDefaults:

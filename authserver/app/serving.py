@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from authserver.storage import migrate
 from authserver.wire.protocol import Limits, protocol_class
 
 BACKLOG = 2048
+SPARE_FILES = 100  # open files beside connections: the database, the log, and the answers 503
 
 
 class _Server(uvicorn.Server):
@@ -92,6 +94,24 @@ def _limits(settings: Settings) -> Limits:
         header_seconds=settings.request_seconds,
         body_seconds=settings.request_seconds,
         idle_seconds=settings.request_seconds,
-        max_connections=settings.max_connections,
+        max_connections=_connections(settings.max_connections),
         max_requests=settings.max_requests,
     )
+
+
+def _connections(wanted: int) -> int:
+    """Raise the limit of open files, 1,024 on many systems, for so many connections; return how many it allows.
+
+    Past the limit of the system connections would be reset, also those of the health checks; past ours they get 503.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + SPARE_FILES
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        except (OSError, ValueError):  # some systems have a lower ceiling than the one they name
+            allowed = min(allowed, soft)
+    if allowed < needed:
+        structlog.get_logger().warning("server.few_files", open_files=allowed, connections=allowed - SPARE_FILES)
+    return max(allowed - SPARE_FILES, 1)

@@ -21,12 +21,14 @@ from authserver.endpoints.metadata import (
     INTROSPECTION_PATH,
     JWKS_PATH,
     REVOCATION_PATH,
+    REVOCATIONS_PATH,
     TOKEN_PATH,
     AuthorizationEndpoint,
     MetadataEndpoint,
     metadata_paths,
 )
 from authserver.endpoints.openapi import OpenApiEndpoint
+from authserver.endpoints.revocations import RevocationsEndpoint
 from authserver.endpoints.revoke import RevocationEndpoint
 from authserver.endpoints.token import TokenEndpoint
 from authserver.tokens.standing import AdminTokenCheck
@@ -65,6 +67,7 @@ def _endpoints(runtime: Runtime) -> list[tuple[str, str, Endpoint]]:
         (TOKEN_PATH, "token", TokenEndpoint(issuer=tokens.issuer, metrics=c.metrics)),
         (INTROSPECTION_PATH, "introspect", IntrospectionEndpoint(introspector=tokens.introspector)),
         (REVOCATION_PATH, "revoke", RevocationEndpoint(revoker=tokens.revoker)),
+        (REVOCATIONS_PATH, "revocations", RevocationsEndpoint(feed=tokens.feed, epoch=c.epoch)),
         (AUTHORIZATION_PATH, "authorize", AuthorizationEndpoint()),
         (JWKS_PATH, "jwks", JwksEndpoint(keys=c.keys, max_age_seconds=max_age_seconds)),
     ]

@@ -23,7 +23,7 @@ from authserver.development import ADMIN_TOKEN_FILE, SECRET_KEY_FILE, from_data_
 from authserver.keys.errors import SealBroken
 from authserver.settings import FILE_SETTINGS, FILE_SUFFIX, Settings, read_settings, setting_name
 from authserver.storage import migrate
-from authserver.storage.sqlite_file import sqlite_path
+from authserver.storage.address import database_file
 
 #: Written to see whether the database can be written, and read to see whether the clock runs backwards.
 CHECKED_AT_STATE = "doctor_checked_at"
@@ -72,11 +72,11 @@ def _examine() -> list[Finding]:
 def _examine_database(settings: Settings) -> tuple[list[Finding], str | None]:
     """Return the findings on database, migrations, keys and clock, and the issuer that was served last."""
     try:
-        path, status = sqlite_path(settings.database), migrate.status(settings.database)
+        path, status = database_file(settings.database), migrate.status(settings.database)
     except ConfigurationError as error:
         remedy = "Correct AUTHSERVER_DATABASE_URL, or the file's permissions."
         return [findings.problem("database", str(error), remedy)], None
-    if not path.exists():
+    if path is not None and not path.exists():
         remedy = "Start the server once, or run `authserver migrate up`."
         return [findings.problem("database", f"There is no database at {path}.", remedy)], None
     migrated = findings.of_migrations(status)

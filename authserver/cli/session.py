@@ -16,7 +16,7 @@ from authserver.app.runtime import Runtime, open_runtime
 from authserver.core.errors import ConfigurationError
 from authserver.development import from_data_dir
 from authserver.settings import Settings, common_problems, read_settings
-from authserver.storage.sqlite_file import sqlite_path
+from authserver.storage.address import database_file
 from authserver.telemetry.logs import configure_logs
 
 T = TypeVar("T")
@@ -53,8 +53,8 @@ def command_settings() -> Settings:
 
 def _require_database(settings: Settings) -> None:
     """Raise ConfigurationError when there is no database: a command never makes one in passing."""
-    path = sqlite_path(settings.database)
-    if not path.exists():
+    path = database_file(settings.database)
+    if path is not None and not path.exists():
         raise ConfigurationError(f"no database at {path}: start the server once, or run `authserver migrate up`.")
 
 

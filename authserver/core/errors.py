@@ -162,6 +162,14 @@ class InsufficientScope(AuthServerError):
     description = "The caller is not allowed to do this."
 
 
+class AccessDenied(AuthServerError):
+    """The client proved who it is, and may not have this (RFC 6749 §4.1.2.1 has the code)."""
+
+    error = "access_denied"
+    status = 403
+    description = "The client is not allowed to use this."
+
+
 class AdminError(AuthServerError):
     """An error whose `detail` the administrator may read (RFC 9457 §3.1)."""
 

@@ -7,7 +7,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from authserver.endpoints.metadata import INTROSPECTION_PATH, JWKS_PATH, REVOCATION_PATH, TOKEN_PATH
+from authserver.core.revocation import RevocationKind
+from authserver.endpoints.metadata import (
+    INTROSPECTION_PATH,
+    JWKS_PATH,
+    REVOCATION_PATH,
+    REVOCATIONS_PATH,
+    TOKEN_PATH,
+)
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -55,6 +62,26 @@ class IntrospectionResponse(BaseModel):
     active: bool
 
 
+class RevocationEntry(BaseModel):
+    """One revocation: a token by `jti`, or all that carry `value` and were issued until `revoked_at_ms`."""
+
+    kind: RevocationKind
+    value: str
+    revoked_at_ms: Annotated[int, Field(description="Milliseconds since the epoch.")]
+    expires_at: Annotated[int, Field(description="When it may be forgotten, in seconds since the epoch.")]
+
+
+class FeedResponse(BaseModel):
+    """A page of the revocation feed."""
+
+    cursor: Annotated[str, Field(description="The value of `after` for the next call.")]
+    epoch: str
+    as_of: Annotated[float, Field(description="All until then is known, seconds since the epoch.")]
+    snapshot: Annotated[bool, Field(description="Forget what you had: this is the beginning of everything.")]
+    more: Annotated[bool, Field(description="There is more to read at once.")]
+    entries: list[RevocationEntry]
+
+
 class ErrorResponse(BaseModel):
     """Why not (RFC 6749 §5.2)."""
 
@@ -99,12 +126,30 @@ def _get(summary: str, tag: str, media_type: str = "application/json") -> dict[s
     }
 
 
+def _feed() -> dict[str, Any]:
+    operation = _get("Follow the revocations, for resource servers", "oauth")["get"]
+    parameters = [
+        {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "The cursor of the last answer."},
+        {"name": "wait", "in": "query", "schema": {"type": "integer"}, "description": "Seconds to wait for news."},
+    ]
+    success = {"description": "What came after the cursor.", "content": _json(FeedResponse)}
+    return {
+        "get": {
+            **operation,
+            "security": [{"clientBasic": []}],
+            "parameters": parameters,
+            "responses": {"200": success},
+        }
+    }
+
+
 def endpoint_paths() -> Mapping[str, Mapping[str, Any]]:
     """Return the paths of the OAuth endpoints and of health and metrics."""
     return {
         TOKEN_PATH: _post("Get an access token", TokenForm, TokenResponse),
         INTROSPECTION_PATH: _post("Ask what a token says and whether it holds", OneTokenForm, IntrospectionResponse),
         REVOCATION_PATH: _post("Revoke a token of the client's own", OneTokenForm, None),
+        REVOCATIONS_PATH: _feed(),
         JWKS_PATH: _get("The public keys", "discovery"),
         "/.well-known/oauth-authorization-server": _get("The server's metadata (RFC 8414)", "discovery"),
         "/.well-known/openid-configuration": _get("The same, where others look for it", "discovery"),

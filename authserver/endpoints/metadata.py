@@ -13,6 +13,7 @@ from authserver.wire.public import PUBLIC_CORS
 TOKEN_PATH = "/oauth2/token"
 INTROSPECTION_PATH = "/oauth2/introspect"
 REVOCATION_PATH = "/oauth2/revoke"
+REVOCATIONS_PATH = "/oauth2/revocations"
 AUTHORIZATION_PATH = "/oauth2/authorize"
 JWKS_PATH = "/.well-known/jwks.json"
 

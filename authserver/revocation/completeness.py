@@ -9,9 +9,22 @@ from __future__ import annotations
 import structlog
 
 from authserver.core.errors import TemporarilyUnavailable
-from authserver.core.ports import Beacon, Mark
+from authserver.core.ports import Beacon, Knowledge, Mark
 from authserver.core.shared_run import SharedRun
 from authserver.revocation.service import RevocationService
+
+
+class PollingGate:
+    """Without a beacon: the database is asked four times a second, and believed for a few seconds more."""
+
+    def __init__(self, *, knowledge: Knowledge, grace_seconds: int) -> None:
+        """Let pass as long as the last successful look is at most `grace_seconds` ago."""
+        self._knowledge = knowledge
+        self._grace_seconds = grace_seconds
+
+    async def require_complete(self) -> None:
+        """Return when the last look was recent enough; raise TemporarilyUnavailable."""
+        self._knowledge.require_fresh(self._grace_seconds)
 
 
 class BeaconGate:

@@ -14,6 +14,7 @@ from authserver.core.ports import Beacon, RevocationStore
 from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
 from authserver.core.shared_run import SharedRun
 from authserver.revocation.index import RevocationIndex
+from authserver.revocation.news import News
 
 MAX_VALUE_CHARACTERS = 512
 
@@ -37,22 +38,22 @@ class RevocationService:
         self._max_life_seconds = max_ttl_seconds + leeway_seconds
         self._leeway_seconds = leeway_seconds
         self._index = RevocationIndex()
-        self._position = 0
+        self.news = News()
         self._following = SharedRun(self._follow)
 
     @property
     def position(self) -> int:
         """Return the sequence up to which everything is held in memory."""
-        return self._position
+        return self.news.position
 
     async def follow(self) -> None:
         """Take up all that the store had when this was called; many callers at once share the work."""
         await self._following()
 
     async def _follow(self) -> None:
-        async for batch in self._store.since(self._position):
+        async for batch in self._store.since(self.position):
             self._index.apply(batch)
-            self._position = batch[-1].sequence
+            self.news.extend(batch)
             await asyncio.sleep(0)  # a million entries are loaded without stopping the others
 
     def is_revoked(self, token: AccessToken) -> bool:
@@ -127,7 +128,12 @@ class RevocationService:
         self._index.apply([entry])
         if self._beacon is not None and stored:
             with suppress(TemporarilyUnavailable):  # the others find it in the database, within half a second
-                await self._beacon.raise_to(max(one.sequence for one in stored))
+                await self._beacon.raise_to(stored[-1].sequence)
+        if stored and stored[0].sequence == self.position + 1:
+            self.news.extend(stored)
+        elif stored:
+            with suppress(TemporarilyUnavailable):  # what others wrote before it comes with the next look
+                await self.follow()
         return bool(stored)
 
 

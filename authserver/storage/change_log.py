@@ -19,11 +19,15 @@ KEPT_ROWS = 10_000
 KEPT_MS = 24 * 3600 * 1000
 _PRUNE_EVERY = 1_000
 
+#: The next number, under the lock that every write holds: no hole that a follower could take for a lost row. A
+#: sequence of the database itself would leave one behind each transaction that was rolled back.
+_NEXT = select(func.coalesce(func.max(change_log.c.sequence), 0) + 1).scalar_subquery()
+_NOTE = insert(change_log).values(sequence=_NEXT).returning(change_log.c.sequence)
+
 
 async def note_change(connection: AsyncConnection, kind: ChangeKind, key: str, *, now_ms: int) -> None:
     """Add a row within the caller's transaction; every thousandth row sweeps the old ones out."""
-    result = await connection.execute(insert(change_log).values(kind=kind.value, key=key, at_ms=now_ms))
-    (sequence,) = result.inserted_primary_key or (0,)
+    sequence = (await connection.execute(_NOTE, {"kind": kind.value, "key": key, "at_ms": now_ms})).scalar_one()
     if sequence % _PRUNE_EVERY == 0:
         old = (change_log.c.sequence <= sequence - KEPT_ROWS) & (change_log.c.at_ms < now_ms - KEPT_MS)
         await connection.execute(delete(change_log).where(old))
@@ -37,8 +41,8 @@ class SqlChangeLog:
         self._connections = connections
 
     async def stamp(self) -> object:
-        """Return a value that differs whenever another connection may have written since; no table is read."""
-        return await self._connections.data_version()
+        """Return a value that differs whenever another connection may have written since."""
+        return await self._connections.stamp()
 
     async def position(self) -> int:
         """Return the newest sequence, 0 when the log is empty."""

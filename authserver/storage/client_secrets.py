@@ -12,7 +12,7 @@ from authserver.core.clock import Clock
 from authserver.core.errors import Conflict, NotFound
 from authserver.core.ports import ChangeKind
 from authserver.storage.change_log import note_change
-from authserver.storage.connections import Connections
+from authserver.storage.connections import Connections, retried
 from authserver.storage.tables import client_secrets, clients
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class SqlClientSecretStore:
         self._connections = connections
         self._clock = clock
 
+    @retried
     async def start_rotation(self, secret: ClientSecret) -> None:
         """Add the next secret; for a client that has none it is the active one.
 
@@ -55,6 +56,7 @@ class SqlClientSecretStore:
             await connection.execute(insert(client_secrets).values(secret_to_row(secret) | {"state": state.value}))
             await self._note(connection, secret.client_id)
 
+    @retried
     async def complete_rotation(self, client_id: str) -> None:
         """Delete the active secret and make the next one active; raise NotFound, Conflict (no rotation)."""
         async with self._connections.writing() as connection:
@@ -63,6 +65,7 @@ class SqlClientSecretStore:
             await _activate_next(connection, client_id)
             await self._note(connection, client_id)
 
+    @retried
     async def cancel_rotation(self, client_id: str) -> None:
         """Delete the next secret; raise NotFound, or Conflict when no rotation is under way."""
         async with self._connections.writing() as connection:
@@ -70,6 +73,7 @@ class SqlClientSecretStore:
             await connection.execute(delete(client_secrets).where(_is(client_id, SecretState.NEXT)))
             await self._note(connection, client_id)
 
+    @retried
     async def remove(self, client_id: str, credential_id: str) -> None:
         """Delete one secret at once; a next secret that stays alone becomes active. Raises NotFound."""
         of_client = (client_secrets.c.client_id == client_id) & (client_secrets.c.credential_id == credential_id)
@@ -81,6 +85,7 @@ class SqlClientSecretStore:
                 await _activate_next(connection, client_id)
             await self._note(connection, client_id)
 
+    @retried
     async def record_use(self, last_used_at: Mapping[str, int]) -> None:
         """Set `last_used_at` (seconds) of each credential id, never backwards; unknown ids are passed over."""
         if not last_used_at:

@@ -15,7 +15,7 @@ from authserver.core.errors import NotFound, PreconditionFailed, ValidationFaile
 from authserver.core.ports import ChangeKind, Page
 from authserver.storage.change_log import note_change
 from authserver.storage.client_secrets import SECRET_COLUMNS, secret_from_row, secret_to_row
-from authserver.storage.connections import Connections
+from authserver.storage.connections import Connections, retried
 from authserver.storage.tables import client_secrets, clients, resource_servers
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class SqlClientStore:
         items = found[:limit]
         return Page(items=items, next_after=items[-1].client_id if items and len(found) > limit else None)
 
+    @retried
     async def add(self, client: Client) -> None:
         """Store a new client and its secrets; raise Conflict when the id is taken."""
         if not _possible_id(client.client_id):
@@ -66,6 +67,7 @@ class SqlClientStore:
                 await connection.execute(insert(client_secrets), [secret_to_row(secret) for secret in client.secrets])
             await note_change(connection, ChangeKind.CLIENT, client.client_id, now_ms=self._clock())
 
+    @retried
     async def replace(self, client: Client, *, expected_version: int) -> Client:
         """Store new metadata as version `expected_version + 1`; return it with the stored secrets.
 
@@ -84,6 +86,7 @@ class SqlClientStore:
             await note_change(connection, ChangeKind.CLIENT, client.client_id, now_ms=self._clock())
         return stored
 
+    @retried
     async def remove(self, client_id: str, *, expected_version: int | None) -> None:
         """Delete the client, its secrets and its appointments as resource server.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from authserver.core.clock import Clock
+from authserver.storage.address import names_postgresql
 from authserver.storage.change_log import SqlChangeLog
 from authserver.storage.client_secrets import SqlClientSecretStore
 from authserver.storage.clients import SqlClientStore
@@ -12,7 +13,6 @@ from authserver.storage.connections import Connections
 from authserver.storage.resources import SqlResourceStore
 from authserver.storage.revocations import SqlRevocationStore
 from authserver.storage.signing_keys import SqlSigningKeyStore
-from authserver.storage.sqlite_file import create_file, sqlite_path
 from authserver.storage.state import SqlStateStore
 from authserver.storage.templates import SqlTemplateStore
 from authserver.storage.workspaces import SqlWorkspaceStore
@@ -40,15 +40,29 @@ class Database:
             await connection.execute(text("SELECT version_num FROM alembic_version"))
 
     async def close(self) -> None:
-        """Close every connection and its thread; what is asked afterwards raises TemporarilyUnavailable."""
+        """Close every connection; what is asked afterwards raises TemporarilyUnavailable."""
         await self._connections.close()
 
 
 def open_database(url: str, *, clock: Clock) -> Database:
     """Return the stores of the database at `url`, connected on first use. Tables are made by `migrate.upgrade`.
 
-    A missing file is created with mode 0600. Raises ConfigurationError for a URL that is not supported.
+    A missing file is created with mode 0600; a server must have the database. Raises ConfigurationError for a URL
+    that is not supported.
     """
+    return Database(connections=_connections(url), clock=clock)
+
+
+def _connections(url: str) -> Connections:
+    """Choose the backend; only the one that is used is loaded."""
+    if names_postgresql(url):
+        from authserver.storage.postgresql import PostgresqlConnections  # noqa: PLC0415
+        from authserver.storage.postgresql_address import postgresql_address  # noqa: PLC0415
+
+        return PostgresqlConnections(address=postgresql_address(url))
+    from authserver.storage.sqlite import SqliteConnections  # noqa: PLC0415
+    from authserver.storage.sqlite_file import create_file, sqlite_path  # noqa: PLC0415
+
     path = sqlite_path(url)
     create_file(path)
-    return Database(connections=Connections(path=path), clock=clock)
+    return SqliteConnections(path=path)

@@ -6,15 +6,13 @@ A start that finds the newest one reads a single row and never imports Alembic.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import time
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from authserver.core.errors import ConfigurationError, TemporarilyUnavailable
-from authserver.storage.sqlite_file import create_file, sqlite_path
+from authserver.core.errors import ConfigurationError
+from authserver.storage.address import names_postgresql
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
 #: Every revision under `migrations/versions`, oldest first; a test compares.
 REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
-
-LOCK_WAIT_SECONDS = 30.0
-_RETRY_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +35,23 @@ class MigrationStatus:
         return self.current != self.head
 
 
+class Schema(Protocol):
+    """The schema of one database, as each backend reads and changes it."""
+
+    def revision(self) -> str | None:
+        """Return its revision, None for an empty database; raise ConfigurationError when it cannot be used."""
+
+    def change(self, upgrade: Callable[[Connection], None]) -> None:
+        """Run `upgrade` within one transaction, of many processes one at a time."""
+
+
 def status(url: str) -> MigrationStatus:
     """Read where the database stands; a missing file is an empty database and stays missing.
 
-    Raises ConfigurationError when the URL is not supported, when the file is no database that can be read, and
-    when the database is ahead of this code.
+    Raises ConfigurationError when the URL is not supported, when the database cannot be reached, read or used, and
+    when it is ahead of this code. It blocks, for two seconds at most.
     """
-    path = sqlite_path(url)
-    current = _read_revision(path) if path.exists() else None
+    current = _schema(url).revision()
     if current is not None and current not in REVISIONS:
         raise ConfigurationError(
             f"AUTHSERVER_DATABASE_URL: the database is at revision {current}, this version knows up to {HEAD}; "
@@ -81,74 +85,30 @@ def _upgrade(url: str) -> MigrationStatus:
     before = status(url)
     if not before.is_pending:
         return before
-    path = sqlite_path(url)
-    create_file(path)
-    try:
-        _enter_wal(path)
-        _run_alembic(path)
-    except sqlite3.OperationalError as error:
-        raise TemporarilyUnavailable(f"database: cannot migrate: {error}") from error
+    _schema(url).change(_run_alembic)
     return status(url)
 
 
-def _read_revision(path: Path) -> str | None:
-    try:
-        with closing(_connect(path)) as connection:
-            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known else None
-    except sqlite3.Error as error:
-        raise ConfigurationError(f"AUTHSERVER_DATABASE_URL: cannot read {path}: {error}") from error
-    return None if row is None else str(row[0])
+def _schema(url: str) -> Schema:
+    """Choose the backend; only the one that is used is loaded."""
+    if names_postgresql(url):
+        from authserver.storage.postgresql_migration import PostgresqlSchema  # noqa: PLC0415
+
+        return PostgresqlSchema(url)
+    from authserver.storage.sqlite_migration import SqliteSchema  # noqa: PLC0415
+
+    return SqliteSchema(url)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    # Mode rw: a file that is missing is not made in passing. Alembic's transaction is begun by hand.
-    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=LOCK_WAIT_SECONDS)
-
-
-def _enter_wal(path: Path) -> None:
-    """Switch the file to WAL, which it then stays in. SQLite does not wait for this lock: repeat."""
-    deadline = time.monotonic() + LOCK_WAIT_SECONDS
-    while True:
-        try:
-            with closing(_connect(path)) as connection:
-                connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return
-
-
-def _run_alembic(path: Path) -> None:
+def _run_alembic(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415 - most starts have nothing to migrate
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415
-    from sqlalchemy import create_engine  # noqa: PLC0415
-    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
-    from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
-    engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool, hide_parameters=True)
+    config.attributes["connection"] = connection
     try:
-        with engine.connect() as connection:
-            _begin(connection)
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
+        command.upgrade(config, "head")
     except CommandError as error:  # a newer version won the race for the lock
         raise ConfigurationError(f"AUTHSERVER_DATABASE_URL: cannot migrate: {error}") from error
-    except DBAPIError as error:
-        raise error.orig if isinstance(error.orig, sqlite3.OperationalError) else error from error
-
-
-def _begin(connection: Connection) -> None:
-    """Take the lock before the revision is read: whoever comes second finds the work done.
-
-    Foreign keys are not enforced meanwhile, for SQLite changes a table by making it anew.
-    """
-    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
-    connection.exec_driver_sql("PRAGMA synchronous=FULL")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

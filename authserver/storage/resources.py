@@ -15,7 +15,7 @@ from authserver.core.ports import ChangeKind
 from authserver.core.resource import Resource, ResourceScope, SigningAlg, TokenType
 from authserver.core.signing_key import SigningKey
 from authserver.storage.change_log import note_change
-from authserver.storage.connections import Connections
+from authserver.storage.connections import Connections, retried
 from authserver.storage.signing_keys import supersede_keys
 from authserver.storage.tables import claims_templates, clients, resource_servers, resources, signing_keys
 
@@ -41,6 +41,7 @@ class SqlResourceStore:
         async with self._connections.reading() as connection:
             return await _load(connection, select(resources))
 
+    @retried
     async def add(self, resource: Resource, *, key: SigningKey | None) -> None:
         """Store a new resource and its HS256 key, if it has one.
 
@@ -51,6 +52,7 @@ class SqlResourceStore:
             await _appoint(connection, resource)
             await self._note(connection, resource, key)
 
+    @retried
     async def replace(self, resource: Resource, *, expected_version: int, key: SigningKey | None) -> Resource:
         """Store as version `expected_version + 1`; return it as stored. Id, workspace and `built_in` stay.
 
@@ -70,6 +72,7 @@ class SqlResourceStore:
             (stored,) = await _load(connection, select(resources).where(this))
         return stored
 
+    @retried
     async def remove(self, resource_id: str, *, expected_version: int | None) -> None:
         """Delete the resource, its templates and its HS256 keys; raise NotFound or PreconditionFailed."""
         kids = select(signing_keys.c.kid).where(signing_keys.c.resource_id == resource_id)

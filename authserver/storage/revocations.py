@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import and_, delete, select, text
 
 from authserver.core.revocation import Revocation, RevocationKind
-from authserver.storage.connections import Connections, driver_of
+from authserver.storage.connections import Connections, retried
 from authserver.storage.tables import revocations as table
 
 if TYPE_CHECKING:
@@ -36,9 +35,14 @@ _KINDS = {kind.value: kind for kind in RevocationKind}
 #: Read by the driver itself: a million entries load in half the time.
 _PAGE = """
 SELECT sequence, kind, value, workspace_id, revoked_at_ms, expires_at, reason, actor
-FROM revocations WHERE sequence > ? ORDER BY sequence LIMIT ?
+FROM revocations WHERE sequence > $1 ORDER BY sequence LIMIT $2
 """
-_INSERT = insert(table).on_conflict_do_nothing().returning(table.c.sequence)
+#: As text: SQLAlchemy has no word for it that both backends share, and both understand this.
+_INSERT = text("""
+INSERT INTO revocations (kind, value, workspace_id, revoked_at_ms, expires_at, reason, actor)
+VALUES (:kind, :value, :workspace_id, :revoked_at_ms, :expires_at, :reason, :actor)
+ON CONFLICT DO NOTHING RETURNING sequence
+""")
 
 
 class SqlRevocationStore:
@@ -48,6 +52,7 @@ class SqlRevocationStore:
         """Read and write through `connections`."""
         self._connections = connections
 
+    @retried
     async def add(self, revocations: Sequence[Revocation]) -> Sequence[Revocation]:
         """Store all in one transaction; return those that were new or moved a watermark, with their sequence.
 
@@ -71,9 +76,7 @@ class SqlRevocationStore:
 
     async def page(self, *, after: int, limit: int) -> Sequence[Revocation]:
         """Return up to `limit` entries with a sequence greater than `after`, in order."""
-        async with self._connections.reading() as connection:
-            rows = await (await driver_of(connection)).execute_fetchall(_PAGE, (after, limit))
-        return [_from_row(row) for row in rows]
+        return [_from_row(row) for row in await self._connections.rows(_PAGE, after, limit)]
 
     async def prune(self, now_seconds: int) -> int:
         """Delete the entries whose `expires_at` has passed, in several transactions; return how many."""

@@ -13,7 +13,7 @@ from authserver.core.ports import ChangeKind
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState, SigningKey
 from authserver.storage.change_log import note_change
-from authserver.storage.connections import Connections
+from authserver.storage.connections import Connections, retried
 from authserver.storage.tables import owner_of, signing_keys
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class SqlSigningKeyStore:
             rows = (await connection.execute(statement)).mappings().all()
         return [_from_row(row) for row in rows]
 
+    @retried
     async def change(self, *, before: Sequence[SigningKey], after: Sequence[SigningKey]) -> None:
         """Replace the keys `before` by `after` (same kids updated, new kids added) in one step.
 

@@ -9,6 +9,7 @@ from authserver.core.errors import ConfigurationError
 
 _SCHEMES = frozenset(("sqlite", "sqlite+aiosqlite"))
 _SETTING = "AUTHSERVER_DATABASE_URL"
+_FORMS = "sqlite:///path/to/authserver.db or postgresql://user:password@host:5432/database"
 
 
 def sqlite_path(url: str) -> Path:
@@ -19,9 +20,9 @@ def sqlite_path(url: str) -> Path:
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
-        raise ConfigurationError(f"{_SETTING}: not a URL; write sqlite:///path/to/authserver.db")
+        raise ConfigurationError(f"{_SETTING}: not a URL; write {_FORMS}")
     if scheme not in _SCHEMES:
-        raise ConfigurationError(f"{_SETTING}: {scheme} is not supported yet; write sqlite:///path/to/authserver.db")
+        raise ConfigurationError(f"{_SETTING}: this kind of database is not supported; write {_FORMS}")
     name = rest.removeprefix("/")
     if rest in {"", "/"} or name == ":memory:" or name.startswith("file:"):
         raise ConfigurationError(f"{_SETTING}: the database must be a file; write sqlite:///path/to/authserver.db")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import select, text
 
-from authserver.storage.connections import Connections
+from authserver.storage.connections import Connections, retried
 from authserver.storage.tables import deployment_state
+
+_PUT = text("""
+INSERT INTO deployment_state (name, value) VALUES (:name, :value)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+""")
 
 
 class SqlStateStore:
@@ -23,9 +27,8 @@ class SqlStateStore:
             value: str | None = await connection.scalar(statement)
         return value
 
+    @retried
     async def put(self, name: str, value: str) -> None:
         """Store a value under `name`, in place of an earlier one."""
-        new = insert(deployment_state).values(name=name, value=value)
-        statement = new.on_conflict_do_update(index_elements=["name"], set_={"value": new.excluded.value})
         async with self._connections.writing() as connection:
-            await connection.execute(statement)
+            await connection.execute(_PUT, {"name": name, "value": value})

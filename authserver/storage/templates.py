@@ -12,7 +12,7 @@ from authserver.core.clock import Clock
 from authserver.core.errors import PreconditionFailed
 from authserver.core.ports import ChangeKind
 from authserver.storage.change_log import note_change
-from authserver.storage.connections import Connections
+from authserver.storage.connections import Connections, retried
 from authserver.storage.tables import claims_templates, owner_of
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class SqlTemplateStore:
         )
         return await self._read(statement.order_by(claims_templates.c.version.desc()))
 
+    @retried
     async def save(self, template: StoredTemplate) -> None:
         """Store `template.version`, which must follow the newest stored one; raise PreconditionFailed.
 

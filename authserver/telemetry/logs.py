@@ -33,7 +33,7 @@ _AMBIGUOUS = re.compile(r'[ ="\\]')
 
 
 class LineWriter:
-    """Writes lines from a thread of its own, in order; past 50,000 waiting lines it drops and counts."""
+    """Writes lines from a thread of its own, in order; past 50,000 waiting lines it drops, counts and says so."""
 
     def __init__(self, stream: BinaryIO) -> None:
         """Start the thread; `stream` is written and flushed by it alone."""
@@ -42,6 +42,7 @@ class LineWriter:
         self._wake = threading.Event()
         self._closed = False
         self.dropped = 0
+        self._told = 0
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -71,13 +72,17 @@ class LineWriter:
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if lines:
                 self._write(b"\n".join(lines) + b"\n")
+            if self.dropped > self._told and len(self._lines) < MAX_PENDING_LINES // 2:  # there is room to say so
+                missing, self._told = self.dropped - self._told, self.dropped
+                structlog.get_logger().error("log.lines_dropped", lines=missing)
 
     def _write(self, block: bytes) -> None:
         try:
             self._stream.write(block)
             self._stream.flush()
-        except (OSError, ValueError):
-            self.dropped += 1
+        except (OSError, ValueError):  # nobody reads, so nobody can be told
+            self.dropped += block.count(b"\n")
+            self._told = self.dropped
 
 
 def configure_logs(*, style: Literal["json", "text"], level: str, stream: BinaryIO | None = None) -> LineWriter:

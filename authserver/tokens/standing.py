@@ -8,7 +8,7 @@ from authserver.core.client import Client, ClientStatus
 from authserver.core.clock import Clock, seconds
 from authserver.core.errors import InvalidToken
 from authserver.core.identifiers import ADMIN_RESOURCE
-from authserver.core.ports import CompletenessGate, Knowledge
+from authserver.core.ports import CompletenessGate
 from authserver.core.scope import parse_scope
 from authserver.keys.ring import KeyRing
 from authserver.revocation.service import RevocationService
@@ -23,19 +23,15 @@ class TokenStanding:
         keys: KeyRing,
         revocations: RevocationService,
         directory: ClientDirectory,
-        knowledge: Knowledge,
+        gate: CompletenessGate,
         clock: Clock,
-        grace_seconds: int,
-        gate: CompletenessGate | None = None,
     ) -> None:
-        """Answer as long as the knowledge of revocations is complete, or without `gate` at most `grace_seconds` old."""
+        """Answer as long as `gate` says that the knowledge of revocations is good enough."""
         self._keys = keys
         self._revocations = revocations
         self._directory = directory
-        self._knowledge = knowledge
-        self._clock = clock
-        self._grace_seconds = grace_seconds
         self._gate = gate
+        self._clock = clock
 
     def read(self, token: str) -> AccessToken:
         """Return the token if it is of our making; raise InvalidToken. Time and revocation are not judged."""
@@ -49,10 +45,7 @@ class TokenStanding:
         now = seconds(self._clock())
         if not token.not_before <= now < token.expires_at:
             raise InvalidToken("the token has expired, or is not yet valid")
-        if self._gate is None:
-            self._knowledge.require_fresh(self._grace_seconds)
-        else:
-            await self._gate.require_complete()
+        await self._gate.require_complete()
         if self._revocations.is_revoked(token):
             raise InvalidToken("the token was revoked")
         client = self._directory.held(token.client_id) or await self._directory.load(token.client_id)

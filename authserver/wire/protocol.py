@@ -179,6 +179,8 @@ class GuardedProtocol(HttpToolsProtocol):
         # Whether the piece being parsed ended a head or a message, so that its size belongs to more than one phase.
         self.moved = False
         self.timer: asyncio.TimerHandle | None = None
+        # Whether we kept the peer from sending its body when the timer last fired: since when it may is not known.
+        self.held_up = False
         # With pipelining `cycle` is the last request that came in; this is the one the application works on.
         self.running: RequestResponseCycle | None = None
 
@@ -306,8 +308,10 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         limits = self.limits
         now = self.loop.time()
-        if self._is_our_turn():
+        ours = self._is_our_turn()
+        if ours or self.held_up:
             self.since = now
+        self.held_up = ours and self.phase == "body"
         seconds = {"between": limits.idle_seconds, "head": limits.header_seconds, "body": limits.body_seconds}
         deadline = self.since + seconds[self.phase]
         if deadline > now:

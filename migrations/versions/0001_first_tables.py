@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 
 import sqlalchemy as sa
@@ -217,6 +218,9 @@ def _insert_first_rows() -> None:
         "version": 1,
     }
     op.bulk_insert(sa.table("resources", *(sa.column(name) for name in row)), [row])
+    # Cursors of the revocation feed name the database that they count in.
+    state = sa.table("deployment_state", sa.column("name"), sa.column("value"))
+    op.bulk_insert(state, [{"name": "epoch", "value": secrets.token_hex(8)}])
 
 
 def _workspace_key(table: str) -> sa.ForeignKeyConstraint:

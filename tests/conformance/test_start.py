@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import socket
 import stat
 import subprocess
@@ -68,7 +70,7 @@ def test_all_problems_together(tmp_path: Path) -> None:
     [
         ({"AUTHSERVER_ISSUER": "http://as.example"}, "AUTHSERVER_ISSUER must be an https URL"),
         ({"AUTHLIB_INSECURE_TRANSPORT": "0"}, "AUTHLIB_INSECURE_TRANSPORT is set"),
-        ({"AUTHSERVER_DATABASE_URL": "postgresql://u:canary@db/x"}, "AUTHSERVER_DATABASE_URL: "),
+        ({"AUTHSERVER_DATABASE_URL": "mysql://u:canary@db/x"}, "AUTHSERVER_DATABASE_URL: "),
         ({"AUTHSERVER_WORKERS": "4"}, "AUTHSERVER_WORKERS: "),
     ],
 )
@@ -107,6 +109,22 @@ def test_secrets_from_files(tmp_path: Path) -> None:
     with start_server(tmp_path, *LOOPBACK, port=free_port(), **settings) as server:
         for token in (ADMIN, " ", "None"):
             assert server.admin("GET", "/status", token=token).status == 401
+
+
+def test_open_files(tmp_path: Path) -> None:
+    """HTTP-03: a server raises the usual limit of open files itself, so that it can hold its connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with start_server(tmp_path, AUTHSERVER_MAX_CONNECTIONS="2000") as server:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            with contextlib.ExitStack() as stack:
+                for _ in range(600):
+                    stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+                assert server.get("/health/ready").status == 200
+            assert resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)[0] == min(2100, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_files_are_the_owners_alone(tmp_path: Path) -> None:

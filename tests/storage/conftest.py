@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from authserver.storage import migrate
+from tests.postgresql import PostgresqlServer, start_postgresql, unavailable
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,21 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database_path(tmp_path: Path, migrated: Path) -> Path:
     """Return a fresh migrated database file of this test's own."""
     return Path(shutil.copy(migrated, tmp_path / "authserver.db"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """Yield a PostgreSQL server; its database `migrated` is as the migrations leave it, to be copied."""
+    reason = unavailable()
+    if reason is not None:
+        pytest.skip(reason)
+    with start_postgresql() as server:
+        server.sql("CREATE DATABASE migrated TEMPLATE template0")
+        asyncio.run(migrate.upgrade(server.url("migrated")))
+        yield server
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgresqlServer) -> str:
+    """Return the URL of a fresh migrated database of this test's own."""
+    return postgresql.url(postgresql.create_database(template="migrated"))

@@ -19,8 +19,8 @@ import pytest
 
 from authserver.core.errors import ConfigurationError, Conflict, TemporarilyUnavailable
 from authserver.storage.change_log import KEPT_ROWS
-from authserver.storage.connections import READERS, Connections
 from authserver.storage.database import Database, open_database
+from authserver.storage.sqlite import READERS, SqliteConnections
 
 from .contract import StorageContract
 from .subjects import NOW, Stores, a_client, a_key, a_revocation, a_secret
@@ -81,7 +81,7 @@ def test_an_exhausted_pool_is_refused_within_a_second(database_path: Path) -> No
     """DB-03: one reader too many is told to come again, not kept for 30 seconds."""
 
     async def scenario() -> None:
-        connections = Connections(path=database_path)
+        connections = SqliteConnections(path=database_path)
         async with AsyncExitStack() as held:
             for _ in range(READERS + 1):
                 await held.enter_async_context(connections.reading())
@@ -98,7 +98,7 @@ def test_a_full_disk_stores_nothing_and_still_reads(database_path: Path) -> None
     """DB-04: the write is refused as a whole, reads go on."""
 
     async def scenario() -> None:
-        connections = Connections(path=database_path)
+        connections = SqliteConnections(path=database_path)
         async with connections.writing() as connection:
             await connection.exec_driver_sql("PRAGMA max_page_count=1")  # SQLite takes the present size instead
         database = Database(connections=connections, clock=lambda: 0)
@@ -255,7 +255,7 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
         "sqlite:///file::memory:?cache=shared",
         "sqlite:///a.db?mode=ro",
         "sqlite://host/a.db",
-        "postgresql://user:hunter2@db.example/a",
+        "mysql://user:hunter2@db.example/a",
         "a.db",
         "",
     ],

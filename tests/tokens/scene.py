@@ -18,6 +18,7 @@ from authserver.core.ports import Page
 from authserver.core.resource import Resource, TokenType
 from authserver.core.secret import SecretHash, generate_secret, new_salt
 from authserver.limits.misses import MissBudget
+from authserver.revocation.completeness import PollingGate
 from authserver.tokens.authenticate import ClientDoor
 from authserver.tokens.introspect import TokenIntrospector
 from authserver.tokens.revoke import TokenRevoker
@@ -47,9 +48,8 @@ class Scene:
             keys=self,  # type: ignore[arg-type] # the three members that are used stand below
             revocations=self,  # type: ignore[arg-type]
             directory=self.directory,
-            knowledge=self,
+            gate=PollingGate(knowledge=self, grace_seconds=GRACE_SECONDS),
             clock=lambda: self.now_ms,
-            grace_seconds=GRACE_SECONDS,
         )
 
     # ── what the parts do ──

@@ -41,7 +41,7 @@ def header(pair: bytes | str) -> bytes:
     return b"Basic " + base64.b64encode(pair if isinstance(pair, bytes) else pair.encode())
 
 
-@given(authorization=st.binary(max_size=60) | st.binary(max_size=60).map(lambda pair: header(pair)), body=st.binary())
+@given(authorization=st.binary(max_size=60) | st.binary(max_size=60).map(header), body=st.binary())
 def test_any_header_and_form(authorization: bytes, body: bytes) -> None:
     """AUTH-06 to AUTH-13, U1: any bytes are credentials, or one of two errors; never another exception."""
     try:

@@ -1,4 +1,4 @@
-"""What a failure of the database becomes: never a guess, never an answer (catalogue DB-01 to DB-04, LOG-03)."""
+"""What a failure of SQLite becomes: never a guess, never an answer (catalogue DB-01 to DB-04, LOG-03)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
 from authserver.core.errors import Conflict, TemporarilyUnavailable, ValidationFailed
+from authserver.storage.connections import DANGLING
 
-_DANGLING = "The entry refers to something that does not exist."
 _UNIQUE = frozenset(("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"))
 
 
@@ -25,7 +25,7 @@ def failing_closed(*, taken: str) -> Iterator[None]:
         yield
     except IntegrityError as error:
         unique = getattr(error.orig, "sqlite_errorname", "") in _UNIQUE
-        raise Conflict(taken if unique else _DANGLING) from error
+        raise Conflict(taken if unique else DANGLING) from error
     except UnicodeEncodeError:
         # Not chained: the error repeats the text.
         raise ValidationFailed.of("text", "is not valid Unicode") from None

@@ -1,0 +1,54 @@
+"""The newest revocations in their order, for those who follow them, and a bell that rings when there are more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+
+from authserver.core.revocation import Revocation
+
+CAPACITY = 10_000
+
+
+class News:
+    """The last entries that came in, without a gap, up to `position`."""
+
+    def __init__(self, *, capacity: int = CAPACITY) -> None:
+        """Hold up to `capacity` entries."""
+        self._entries: deque[Revocation] = deque(maxlen=capacity)
+        self._bell = asyncio.Event()
+        self._closed = False
+        self.position = 0
+
+    def extend(self, entries: Sequence[Revocation]) -> None:
+        """Add entries in their order, those that are known already left out; ring the bell."""
+        fresh = [entry for entry in entries if entry.sequence > self.position]
+        if fresh:
+            self._entries.extend(fresh)
+            self.position = fresh[-1].sequence
+            self._ring()
+
+    def after(self, sequence: int) -> Sequence[Revocation] | None:
+        """Return all entries after `sequence`, None when memory does not reach back that far."""
+        if sequence == self.position:
+            return ()
+        if not self._entries or sequence > self.position or sequence < self._entries[0].sequence:
+            return None
+        return [entry for entry in self._entries if entry.sequence > sequence]
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next entry, or after `seconds`, or when the server stops."""
+        if not self._closed:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._bell.wait(), seconds)
+
+    def close(self) -> None:
+        """Let everybody go who waits, now and later."""
+        self._closed = True
+        self._ring()
+
+    def _ring(self) -> None:
+        self._bell.set()
+        self._bell = asyncio.Event()

@@ -1,0 +1,128 @@
+"""The revocation feed: snapshot, cursor, long-poll, and who may read it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.server import RunningServer, basic, credentials
+
+ORDERS = "https://orders.example.com"
+FEED = "/oauth2/revocations"
+
+
+@pytest.fixture(scope="module")
+def reader(server: RunningServer) -> dict[str, Any]:
+    """Return a client that is resource server of the orders API."""
+    client = server.create_client(client_name="orders service")
+    server.create_resource(ORDERS, resource_servers=[client["client_id"]])
+    return client
+
+
+def poll(server: RunningServer, client: Mapping[str, Any], query: str = "") -> Any:
+    """Return the feed's answer for a query such as `?after=…`."""
+    response = server.get(FEED + query, {"Authorization": basic(*credentials(client))})
+    assert response.status == 200, response.body
+    assert response.headers["cache-control"] == "no-store"
+    return response.json()
+
+
+def values(page: Mapping[str, Any]) -> list[str]:
+    """Return the values of the entries."""
+    return [entry["value"] for entry in page["entries"]]
+
+
+def test_a_first_read_is_a_snapshot_of_everything(server: RunningServer, reader: dict[str, Any]) -> None:
+    """Without a cursor the feed starts with everything that is revoked, and says until when it knows all."""
+    server.admin("POST", "/revocations", {"kind": "subject", "value": "snapshot-user"})
+    before = time.time()
+    page = poll(server, reader)
+    assert page["snapshot"] is True
+    assert "snapshot-user" in values(page)
+    assert before - 0.1 <= page["as_of"] <= time.time() + 0.1
+
+
+def test_a_cursor_brings_only_what_is_new(server: RunningServer, reader: dict[str, Any]) -> None:
+    """After a cursor come the later entries in their order, with what a verifier needs of them."""
+    cursor = poll(server, reader)["cursor"]
+    client = server.create_client(audiences=[ORDERS])
+    token = server.token(client)
+    server.revoke(token, client)
+    server.admin("POST", "/revocations", {"kind": "client", "value": client["client_id"]})
+    page = poll(server, reader, f"?after={cursor}")
+    assert (page["snapshot"], page["more"]) == (False, False)
+    assert [entry["kind"] for entry in page["entries"]] == ["jti", "client"]
+    assert page["entries"][0]["expires_at"] > time.time()
+    assert poll(server, reader, f"?after={page['cursor']}")["entries"] == []
+
+
+def test_a_waiting_reader_hears_of_a_revocation_at_once(server: RunningServer, reader: dict[str, Any]) -> None:
+    """A long-poll is answered by the revocation, not by the end of the wait."""
+    cursor = poll(server, reader)["cursor"]
+    timer = threading.Timer(
+        0.3, lambda: server.admin("POST", "/revocations", {"kind": "subject", "value": "waited-for"})
+    )
+    started = time.monotonic()
+    timer.start()
+    page = poll(server, reader, f"?after={cursor}&wait=10")
+    assert values(page) == ["waited-for"]
+    assert 0.25 < time.monotonic() - started < 5
+
+
+def test_a_wait_without_news_ends_by_itself(server: RunningServer, reader: dict[str, Any]) -> None:
+    """After `wait` seconds the answer is empty, with a later `as_of` and the same cursor."""
+    first = poll(server, reader)
+    page = poll(server, reader, f"?after={first['cursor']}&wait=1")
+    assert (page["cursor"], page["entries"]) == (first["cursor"], [])
+    assert page["as_of"] >= first["as_of"] + 0.9
+
+
+def test_many_waiting_readers_are_all_told(server: RunningServer, reader: dict[str, Any]) -> None:
+    """Fifty long-polls at once get the same entry."""
+    cursor = poll(server, reader)["cursor"]
+    heard: list[list[str]] = []
+    threads = [
+        threading.Thread(target=lambda: heard.append(values(poll(server, reader, f"?after={cursor}&wait=10"))))
+        for _ in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    server.admin("POST", "/revocations", {"kind": "subject", "value": "for-all"})
+    for thread in threads:
+        thread.join()
+    assert heard == [["for-all"]] * 50
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "0123456789abcdef.5", "", "999999999", "a.b.c"])
+def test_an_unknown_cursor_starts_anew(server: RunningServer, reader: dict[str, Any], cursor: str) -> None:
+    """A cursor of another database, or of none, is answered by a snapshot and never by silence."""
+    assert poll(server, reader, f"?after={cursor}")["snapshot"] is True
+
+
+def test_a_cursor_ahead_of_the_database_starts_anew(server: RunningServer, reader: dict[str, Any]) -> None:
+    """A database that was restored from a backup knows less than its readers: they start anew."""
+    epoch = poll(server, reader)["epoch"]
+    assert poll(server, reader, f"?after={epoch}.999999")["snapshot"] is True
+
+
+def test_only_resource_servers_may_read(server: RunningServer, reader: dict[str, Any]) -> None:
+    """Another client gets 403, nobody 401, and neither learns an entry."""
+    other = server.create_client()
+    refused = server.get(FEED, {"Authorization": basic(*credentials(other))})
+    assert (refused.status, refused.json()["error"]) == (403, "access_denied")
+    anonymous = server.get(FEED)
+    assert (anonymous.status, anonymous.json()["error"]) == (401, "invalid_client")
+
+
+@pytest.mark.parametrize(
+    "query", ["?wait=-1", "?wait=61", "?wait=x", "?wait=1&wait=1", "?token=x", "?after=" + "x" * 300]
+)
+def test_a_malformed_query_is_refused(server: RunningServer, reader: dict[str, Any], query: str) -> None:
+    """Unknown, repeated, oversized and senseless parameters are invalid_request."""
+    response = server.get(FEED + query, {"Authorization": basic(*credentials(reader))})
+    assert (response.status, response.json()["error"]) == (400, "invalid_request")
