@@ -4,7 +4,11 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header --upgrade
 LOCK := tests/requirements.txt
+POSTGRESQL := $(if $(wildcard /usr/lib/postgresql/*/bin/initdb),,initdb=postgresql)
+MANIFESTS := $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*/*.yaml))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test check fmt bench fuzz reference lock wheel clean
@@ -17,7 +21,8 @@ setup: .venv/.ready ## make .venv and install everything, pinned by hash
 
 .venv/.ready: $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv 2>/dev/null || tests/system_packages python3-venv && test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || \
+		{ tests/system_packages python3-venv && $(PYTHON) -m venv --clear .venv; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -29,7 +34,7 @@ demo: setup ## do the whole job once, against a server of its own, and print eac
 	@$(BIN)/python docs/demo.py
 
 test: setup ## all tests
-	@tests/system_packages curl
+	@tests/system_packages curl openssl redis-server redis-sentinel nginx=nginx-light $(POSTGRESQL)
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup ## ruff, mypy --strict, import-linter, docs in step with the code
@@ -37,6 +42,9 @@ check: setup ## ruff, mypy --strict, import-linter, docs in step with the code
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
 	@$(BIN)/python -m pytest -q tests/test_docs.py tests/test_architecture.py
 
 fmt: setup ## format and fix what can be fixed
@@ -51,12 +59,12 @@ fuzz: setup ## the long form of the fuzz tests
 
 reference: setup ## write docs/reference.md from the code
 	@$(BIN)/python -m tests.reference
+	@$(BIN)/python -m tests.deploy.example_env
 
 lock: setup ## write the lock files again from pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade \
-		--extra server --output-file deploy/requirements.txt pyproject.toml
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade \
-		--extra server --group dev --output-file $(LOCK) pyproject.toml
+	@$(COMPILE) --extra server --extra postgresql --extra redis --output-file deploy/requirements.txt
+	@$(COMPILE) --group build --output-file deploy/build-requirements.txt
+	@$(COMPILE) --extra server --extra postgresql --extra redis --group dev --output-file $(LOCK)
 
 wheel: setup ## build the wheel into dist/
 	@$(BIN)/python -m hatchling build -t wheel

@@ -33,7 +33,10 @@ def prepare(settings: Settings) -> Settings:
             f"AUTHSERVER_DATA_DIR: cannot write to {settings.data_dir} ({error.strerror}); name a writable directory."
         ) from None
     issuer = settings.issuer or f"http://{_host_in_url(settings.host)}:{settings.port}"
-    return from_data_dir(settings).model_copy(update={"issuer": issuer})
+    update: dict[str, object] = {"issuer": issuer}
+    if "shutdown_delay_seconds" not in settings.model_fields_set:
+        update["shutdown_delay_seconds"] = 0  # nobody sends requests here but who stops it
+    return from_data_dir(settings).model_copy(update=update)
 
 
 def from_data_dir(settings: Settings) -> Settings:

@@ -27,6 +27,9 @@ MIN_SECRET_CHARACTERS = 32
 #: The settings that may be given as the name of a file.
 FILE_SETTINGS = ("secret_key", "admin_token", "database_url", "redis_url")
 
+#: Those that a running server takes over when their file changes.
+RELOADED_SETTINGS = ("secret_key", "admin_token")
+
 _LIST = re.compile(r"[\s,]+")
 _ISSUER = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
 
@@ -63,7 +66,9 @@ class Settings(BaseSettings):
     )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=8000, ge=0, le=65535, description="The port to listen on.")
-    workers: int = Field(default=1, ge=1, le=1, description="Worker processes; more than one needs a shared index.")
+    workers: int = Field(
+        default=1, ge=1, le=128, description="Worker processes; more than one needs AUTHSERVER_REDIS_URL."
+    )
     access_token_ttl: int = Field(
         default=3600, ge=1, description="Lifetime of an access token in seconds, unless client or resource say less."
     )
@@ -104,7 +109,16 @@ class Settings(BaseSettings):
     introspection_misses_per_minute: int = Field(
         default=1000, ge=1, description="Unknown tokens that one caller may introspect in a minute before it gets 429."
     )
-    shutdown_grace_seconds: int = Field(default=10, ge=0, description="How long requests may finish after SIGTERM.")
+    shutdown_delay_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=600,
+        description="How long the server goes on after SIGTERM, not ready any more, so that nobody sends requests here "
+        "when it closes; with --dev 0 by default.",
+    )
+    shutdown_grace_seconds: int = Field(
+        default=10, ge=0, description="How long requests may finish once the server has closed."
+    )
     request_seconds: float = Field(
         default=10,
         gt=0,
@@ -112,9 +126,13 @@ class Settings(BaseSettings):
         description="Seconds a caller may take for the head and for the body of a request, or stay idle in between.",
     )
     max_requests: int = Field(
-        default=1000, ge=1, description="Requests worked on at a time; more get 503, the health endpoints excepted."
+        default=1000,
+        ge=1,
+        description="Requests a worker has at hand at a time; more get 503, the health endpoints excepted.",
     )
-    max_connections: int = Field(default=10_000, ge=1, description="Open connections; further ones get 503.")
+    max_connections: int = Field(
+        default=10_000, ge=1, description="Open connections of a worker; further ones get 503."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least level logged."
     )
@@ -185,6 +203,13 @@ def read_settings(environment: Mapping[str, str] | None = None, **overrides: obj
     return settings
 
 
+def read_reloaded(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read again what a running server takes over, everything else at its default; raise ConfigurationError."""
+    names = {setting_name(field) + suffix for field in RELOADED_SETTINGS for suffix in ("", FILE_SUFFIX)}
+    given = os.environ if environment is None else environment
+    return read_settings({name: value for name, value in given.items() if name in names})
+
+
 class _Explicit(Settings):
     """Settings from the values handed over alone: the environment has been read, and checked, before."""
 
@@ -224,6 +249,10 @@ def common_problems(settings: Settings) -> list[str]:
         problems.append(f"AUTHSERVER_SECRET_KEY: each key needs {MIN_SECRET_CHARACTERS} characters or more.")
     if any(len(token) < MIN_SECRET_CHARACTERS for token in settings.admin_tokens):
         problems.append(f"AUTHSERVER_ADMIN_TOKEN needs {MIN_SECRET_CHARACTERS} characters or more.")
+    if settings.workers > 1 and settings.redis_url is None:
+        problems.append(
+            "AUTHSERVER_WORKERS: more than one worker needs AUTHSERVER_REDIS_URL, by which all see a revocation at once."
+        )
     if settings.access_token_ttl > settings.max_access_token_ttl:
         problems.append("AUTHSERVER_ACCESS_TOKEN_TTL is greater than AUTHSERVER_MAX_ACCESS_TOKEN_TTL.")
     if settings.jwks_max_age_seconds > max(settings.key_publish_lead_seconds, 0):

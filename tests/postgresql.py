@@ -62,10 +62,24 @@ class PostgresqlServer:
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is still connected."""
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
     def sql(self, statement: str, *, database: str = "postgres") -> str:
         """Run statements as the superuser and return the rows, a line each, with | between the columns."""
-        command = [_program("psql"), "-qtAX", "-v", "ON_ERROR_STOP=1", "-d", self.url(database), "-c", statement]
+        command = [*self.psql(database), "-c", statement]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    def psql(self, database: str) -> list[str]:
+        """Return the command that runs PostgreSQL's own client as the superuser."""
+        return [_program("psql"), "-qtAX", "-v", "ON_ERROR_STOP=1", "-d", self.url(database)]
+
+    def schema(self, database: str) -> list[str]:
+        """Return the definitions of a database, as pg_dump writes them."""
+        command = [_program("pg_dump"), "--schema-only", "--dbname", self.url(database)]
+        dump = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return [line for line in dump.splitlines() if line and not line.startswith(("--", "\\"))]
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -81,10 +95,13 @@ class PostgresqlServer:
             time.sleep(0.02)
         raise AssertionError(f"PostgreSQL did not start:\n{(self.directory / 'log').read_text()[-2000:]}")
 
-    def stop(self) -> None:
-        """End it in order, whoever is connected."""
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """End it in order, whoever is connected; with SIGQUIT at once, as nothing of it will be needed."""
         self.resume()
-        self._end(signal.SIGINT)
+        if self.process is not None:
+            self.process.send_signal(number)
+            self.process.wait(START_SECONDS)
+            self.process = None
 
     def kill(self) -> None:
         """End it as by kill -9, with every process of its own; the next start recovers."""
@@ -93,7 +110,7 @@ class PostgresqlServer:
             _signal(pid, signal.SIGKILL)
         if self.process is not None:
             self.process.wait(START_SECONDS)
-        while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        while any(map(_is_alive, pids)):
             time.sleep(0.01)
         self.process = None
 
@@ -115,12 +132,6 @@ class PostgresqlServer:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         return [parent, *map(int, children)]
 
-    def _end(self, number: int) -> None:
-        if self.process is not None:
-            self.process.send_signal(number)
-            self.process.wait(START_SECONDS)
-            self.process = None
-
 
 @contextlib.contextmanager
 def start_postgresql() -> Iterator[PostgresqlServer]:
@@ -132,7 +143,7 @@ def start_postgresql() -> Iterator[PostgresqlServer]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -174,6 +185,14 @@ def _program(name: str) -> str:
     directory = _programs()
     assert directory is not None, unavailable()
     return str(directory / name)
+
+
+def _is_alive(pid: int) -> bool:
+    """Tell whether a process is there, and not only waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def _signal(pid: int, number: int) -> None:

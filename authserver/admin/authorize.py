@@ -26,20 +26,35 @@ class Authorizer(Protocol):
         """Return the actor for the values of the Authorization headers; raise InvalidToken."""
 
 
+class AdminTokens:
+    """The admin tokens that hold at present, as digests; replaced all at once."""
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.replace(tokens)
+
+    def replace(self, tokens: Sequence[str]) -> None:
+        """Let these tokens hold and no others."""
+        self._digests = [_digest(token.encode()) for token in tokens if token]
+
+    def hold(self, token: bytes) -> bool:
+        """Tell whether `token` is one of them, in a time that does not depend on which."""
+        digest = _digest(token)
+        matches = [hmac.compare_digest(digest, known) for known in self._digests]  # all of them: equal time
+        return any(matches)
+
+
 class BearerAuthorizer:
     """Accepts exactly one Authorization header with a Bearer token; tokens elsewhere are not looked for."""
 
-    def __init__(self, *, admin_tokens: Sequence[str], check: CheckToken) -> None:
-        """Keep the digests of the admin tokens; `check` judges access tokens of our own."""
-        self._digests = [_digest(token.encode()) for token in admin_tokens if token]
+    def __init__(self, *, admin_tokens: AdminTokens, check: CheckToken) -> None:
+        """Ask `admin_tokens` first; `check` judges access tokens of our own."""
+        self._admin_tokens = admin_tokens
         self._check = check
 
     async def __call__(self, authorization_headers: Sequence[bytes]) -> Actor:
         """Return the actor; raise InvalidToken."""
         token = _bearer(authorization_headers)
-        digest = _digest(token)
-        matches = [hmac.compare_digest(digest, known) for known in self._digests]  # all of them: equal time
-        if any(matches):
+        if self._admin_tokens.hold(token):
             return Actor(name="admin-token")
         scopes, client = await self._check(token.decode("ascii"))
         return Actor(name=f"client:{client.client_id}", scopes=scopes, client=client, workspace_id=client.workspace_id)

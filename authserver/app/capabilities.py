@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from authserver.admin.authorize import AdminTokens
 from authserver.audit.events import AuditEvent
 from authserver.audit.log import AuditLog
 from authserver.claims.catalog import TemplateCatalog
@@ -57,6 +58,7 @@ class Capabilities:
     keys: KeyRing
     revocations: RevocationService
     beacon: RedisBeacon | None
+    admin_tokens: AdminTokens
 
     async def settle(self) -> None:
         """See the writes of this process here and now, and tell the other instances to look."""
@@ -66,10 +68,9 @@ class Capabilities:
                 await self.beacon.announce()
 
 
-async def build_capabilities(settings: Settings, database: Database, clock: Clock) -> Capabilities:
+async def build_capabilities(settings: Settings, database: Database, clock: Clock, metrics: Metrics) -> Capabilities:
     """Build every capability. Nothing is loaded yet."""
     issuer = settings.issuer or await database.state.get(ISSUER_STATE) or f"http://{settings.host}:{settings.port}"
-    metrics = Metrics()
     follower = Follower(changes=database.changes)
     directory = ClientDirectory(
         store=database.clients,
@@ -103,6 +104,7 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
             beacon=beacon,
         ),
         beacon=beacon,
+        admin_tokens=AdminTokens(settings.admin_tokens),
     )
 
 

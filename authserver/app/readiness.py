@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from authserver.app.capabilities import Capabilities
+from authserver.app.stopping import DRAINING
 from authserver.core.clock import seconds
 from authserver.core.errors import AuthServerError
 from authserver.core.signing_key import KeyState
 from authserver.endpoints.health import ReadinessCheck
 
 
-def readiness(c: Capabilities) -> ReadinessCheck:
-    """Return the check behind `/health/ready`."""
+def readiness(c: Capabilities, draining: Callable[[], bool]) -> ReadinessCheck:
+    """Return the check behind `/health/ready`; `draining` tells whether the process is about to stop."""
 
     async def check() -> list[str]:
-        reasons = []
+        reasons = [DRAINING] if draining() else []
         age = c.follower.age_seconds()
         if age > c.settings.revocation_grace_seconds:
             reasons.append(f"the database has not answered for {age:.0f} s: see its log, and AUTHSERVER_DATABASE_URL")
@@ -26,6 +27,17 @@ def readiness(c: Capabilities) -> ReadinessCheck:
         return reasons
 
     return check
+
+
+def losses(c: Capabilities) -> Callable[[], list[str]]:
+    """Return what tells which dependencies are away that the server can do without."""
+
+    def tell() -> list[str]:
+        if c.beacon is None or c.beacon.is_up:
+            return []
+        return ["Redis does not answer: the database is asked instead; see the log, and AUTHSERVER_REDIS_URL"]
+
+    return tell
 
 
 #: The gauges, by name, and what they say.

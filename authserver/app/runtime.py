@@ -27,6 +27,7 @@ from authserver.revocation.completeness import BeaconGate, PollingGate
 from authserver.settings import Settings
 from authserver.storage import migrate
 from authserver.storage.database import open_database
+from authserver.telemetry.metrics import Metrics
 from authserver.tokens.authenticate import ClientDoor
 from authserver.tokens.feed import RevocationFeed
 from authserver.tokens.introspect import TokenIntrospector
@@ -58,7 +59,9 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Runtime]:
+async def open_runtime(
+    settings: Settings, *, clock: Clock = system_clock, metrics: Metrics | None = None
+) -> AsyncIterator[Runtime]:
     """Open the database, load everything that is held in memory, and close it all in the end.
 
     Raises ConfigurationError with one clear line for whatever keeps it from working.
@@ -67,7 +70,7 @@ async def open_runtime(settings: Settings, *, clock: Clock = system_clock) -> As
         raise ConfigurationError("The database is not migrated: run `authserver migrate up`.")
     database = open_database(settings.database, clock=clock)
     try:
-        capabilities = await build_capabilities(settings, database, clock)
+        capabilities = await build_capabilities(settings, database, clock, metrics or Metrics())
         try:
             await load(capabilities)
             yield Runtime(

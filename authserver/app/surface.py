@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.routing import Router
@@ -10,7 +11,7 @@ from authserver.admin.authorize import BearerAuthorizer
 from authserver.admin.problem import problem_answer
 from authserver.admin.routes import admin_routes
 from authserver.app.description import describe
-from authserver.app.readiness import readiness, register_gauges
+from authserver.app.readiness import losses, readiness, register_gauges
 from authserver.app.runtime import VERSION, Runtime
 from authserver.core.errors import NotFound
 from authserver.endpoints.health import LiveEndpoint, MetricsEndpoint, ReadyEndpoint
@@ -36,17 +37,17 @@ from authserver.wire.door import REQUEST_ID_KEY, FrontDoor, TrustedProxies
 from authserver.wire.http import Endpoint, Receive, Scope, Send, send_answer
 
 
-def build_surface(runtime: Runtime) -> FrontDoor:
-    """Return the ASGI application that serves everything."""
+def build_surface(runtime: Runtime, *, draining: Callable[[], bool] = lambda: False) -> FrontDoor:
+    """Return the ASGI application that serves everything; it is not ready while `draining` says so."""
     c = runtime.capabilities
     register_gauges(c)
     return FrontDoor(
-        table={path.encode(): (name, endpoint) for path, name, endpoint in _endpoints(runtime)},
+        table={path.encode(): (name, endpoint) for path, name, endpoint in _endpoints(runtime, draining)},
         fallback=Router(
             admin_routes(
                 verbs=runtime.administration,
                 authorizer=BearerAuthorizer(
-                    admin_tokens=c.settings.admin_tokens, check=AdminTokenCheck(standing=runtime.tokens.standing)
+                    admin_tokens=c.admin_tokens, check=AdminTokenCheck(standing=runtime.tokens.standing)
                 ),
                 audit=c.audit,
             ),
@@ -58,7 +59,7 @@ def build_surface(runtime: Runtime) -> FrontDoor:
     )
 
 
-def _endpoints(runtime: Runtime) -> list[tuple[str, str, Endpoint]]:
+def _endpoints(runtime: Runtime, draining: Callable[[], bool]) -> list[tuple[str, str, Endpoint]]:
     """Return path, name and endpoint of everything outside of the management API."""
     c, tokens = runtime.capabilities, runtime.tokens
     max_age_seconds = c.settings.jwks_max_age_seconds
@@ -78,7 +79,7 @@ def _endpoints(runtime: Runtime) -> list[tuple[str, str, Endpoint]]:
         *((prefix + path, name, endpoint) for path, name, endpoint in advertised if prefix),
         *((path, "metadata", metadata) for path in metadata_paths(c.issuer)),
         ("/health/live", "live", LiveEndpoint()),
-        ("/health/ready", "ready", ReadyEndpoint(check=readiness(c))),
+        ("/health/ready", "ready", ReadyEndpoint(check=readiness(c, draining), losses=losses(c))),
         ("/metrics", "metrics", MetricsEndpoint(metrics=c.metrics)),
         ("/openapi.json", "openapi", OpenApiEndpoint(document=lambda: describe(issuer=c.issuer, version=VERSION))),
     ]

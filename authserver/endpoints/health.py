@@ -30,9 +30,10 @@ class ReadyEndpoint:
 
     methods = frozenset({"GET", "HEAD"})
 
-    def __init__(self, *, check: ReadinessCheck) -> None:
-        """Ask `check` each time."""
+    def __init__(self, *, check: ReadinessCheck, losses: Callable[[], list[str]] = list) -> None:
+        """Ask `check` each time; `losses` says what is away that the server can do without."""
         self._check = check
+        self._losses = losses
 
     async def __call__(self, request: Request) -> Answer:
         """Answer 200, or 503 with the reasons."""
@@ -41,7 +42,8 @@ class ReadyEndpoint:
         except AuthServerError as error:
             reasons = [error.reason]
         if not reasons:
-            return json_answer({"status": "ready"})
+            losses = self._losses()
+            return json_answer({"status": "ready", "degraded": losses} if losses else {"status": "ready"})
         request.notes["reason"] = "; ".join(reasons)
         return json_answer({"status": "not ready", "reasons": reasons}, status=503)
 

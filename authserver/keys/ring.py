@@ -114,13 +114,22 @@ class KeyRing:
         async with self._loading:  # two loads at once could end with the older one in place
             keys = in_order(await self._store.all())
             if self._snapshot is None or self._snapshot.keys != keys:
-                self._snapshot = await asyncio.to_thread(
-                    take_snapshot,
-                    keys,
-                    sealer=self._sealer,
-                    issuer=self._issuer,
-                    audience_of=self._audience_of,
-                )
+                self._snapshot = await self._opened(keys, self._sealer)
+
+    async def use(self, sealer: Sealer) -> None:
+        """Seal and open with other secret keys from here on.
+
+        Raises SealBroken when they do not open every key that is needed to sign, or TemporarilyUnavailable, and
+        keeps the present ones.
+        """
+        async with self._writing, self._loading:  # no key is being sealed with the present ones
+            self._snapshot = await self._opened(in_order(await self._store.all()), sealer)
+            self._sealer = sealer
+
+    async def _opened(self, keys: tuple[SigningKey, ...], sealer: Sealer) -> KeySnapshot:
+        return await asyncio.to_thread(
+            take_snapshot, keys, sealer=sealer, issuer=self._issuer, audience_of=self._audience_of
+        )
 
     # ── changes ──
 

@@ -35,6 +35,7 @@ class BeaconGate:
         self._beacon = beacon
         self._revocations = revocations
         self._epoch: str | None = None
+        self._believed = False
         self._look = SharedRun(self._make_complete)
         self._log = structlog.get_logger()
 
@@ -46,9 +47,10 @@ class BeaconGate:
         try:
             mark = await self._beacon.read()
         except TemporarilyUnavailable:
+            self._believed = False  # what comes back may have lost the last steps, with its epoch kept
             await self._revocations.follow()
             return
-        if mark is not None and mark == Mark(self._epoch or "", self._revocations.position):
+        if self._believed and mark is not None and mark == Mark(self._epoch or "", self._revocations.position):
             return
         await self._revocations.follow()
         await self._adopt(mark)
@@ -63,3 +65,4 @@ class BeaconGate:
             except TemporarilyUnavailable:
                 return  # memory is complete all the same
         self._epoch = mark.epoch
+        self._believed = True

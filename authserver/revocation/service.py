@@ -18,6 +18,9 @@ from authserver.revocation.news import News
 
 MAX_VALUE_CHARACTERS = 512
 
+#: How long an acknowledgement waits when the beacon is away: the others look at the database more often than that.
+UNTOLD_SECONDS = 0.4
+
 
 class RevocationService:
     """Writes revocations and answers from memory whether a token is revoked."""
@@ -126,15 +129,21 @@ class RevocationService:
         """Store, then obey; tell whether the store knew nothing as strong already."""
         stored = await self._store.add([entry])
         self._index.apply([entry])
-        if self._beacon is not None and stored:
-            with suppress(TemporarilyUnavailable):  # the others find it in the database, within half a second
-                await self._beacon.raise_to(stored[-1].sequence)
         if stored and stored[0].sequence == self.position + 1:
             self.news.extend(stored)
-        elif stored:
-            with suppress(TemporarilyUnavailable):  # what others wrote before it comes with the next look
+        else:  # others wrote before us, or this very entry
+            with suppress(TemporarilyUnavailable):  # it comes with the next look
                 await self.follow()
+        if self._beacon is not None:
+            await self._tell(self._beacon, max([self.position, *(one.sequence for one in stored)]))
         return bool(stored)
+
+    async def _tell(self, beacon: Beacon, sequence: int) -> None:
+        """Let no instance miss what is about to be acknowledged, even one that still sees an old beacon."""
+        try:
+            await beacon.raise_to(sequence)
+        except TemporarilyUnavailable:
+            await asyncio.sleep(UNTOLD_SECONDS)
 
 
 def _checked_value(kind: RevocationKind, value: str) -> str:

@@ -41,11 +41,7 @@ def failing_closed(*, taken: str) -> Iterator[None]:
     except AuthServerError:
         raise
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, UnicodeError) as error:
-        failure = _failure(cause_of(error), taken)
-    else:
-        return
-    # Raised out here: not even as a context does the driver's error come along.
-    raise failure
+        raise _failure(cause_of(error), taken) from None
 
 
 def cause_of(error: BaseException) -> BaseException:

@@ -35,7 +35,7 @@ _SETTINGS = {"application_name": "authserver migrate", "idle_in_transaction_sess
 
 #: Whoever comes second waits, and then finds the work done. A table that is in use is not waited for as long: behind
 #: a change that waits, every other query on the table would wait too.
-_LOCKED = (
+LOCKED = (
     f"SET LOCAL lock_timeout = '{LOCK_WAIT_SECONDS}s'",
     f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})",
     "SET LOCAL lock_timeout = '3s'",
@@ -136,7 +136,7 @@ async def _change(address: PostgresqlAddress, upgrade: Callable[[Connection], No
     failure: BaseException
     try:
         async with engine.begin() as connection:
-            for statement in _LOCKED:
+            for statement in LOCKED:
                 await connection.exec_driver_sql(statement)
             await connection.run_sync(upgrade)
             return

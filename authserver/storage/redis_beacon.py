@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
-
-from redis.exceptions import RedisError
 
 from authserver.core.errors import ConfigurationError, TemporarilyUnavailable
 from authserver.core.ports import Mark
+from authserver.core.shared_run import SharedRun
 from authserver.storage.redis_client import Breaker, connect
 
 #: One typed prefix for everything that this server keeps in Redis; the braces keep it in one slot of a cluster.
@@ -24,7 +24,7 @@ _CHANNEL = "{authserver}:changes"
 
 _POLICY = "noeviction"
 _RECONNECT_SECONDS = 0.5
-_LISTEN_SECONDS = 5.0
+_LISTEN_SECONDS = 1.0
 
 #: Keeps the greater sequence, gives a new hash its epoch, tells the listeners. Harmless when sent twice.
 _RAISE = """
@@ -47,6 +47,10 @@ class RedisBeacon:
         """Connect on first use; raise ConfigurationError for a URL that cannot be understood."""
         self._redis: Any = connect(url)
         self._breaker = Breaker(name="redis")
+        self._wanted = 0
+        self._raised = Mark("", 0)
+        self._raising = SharedRun(self._raise)
+        self._announcing = SharedRun(self._announce)
 
     async def read(self) -> Mark | None:
         """Return what it shows, None when it was emptied; raise TemporarilyUnavailable."""
@@ -54,18 +58,28 @@ class RedisBeacon:
         return _mark(reply)
 
     async def raise_to(self, sequence: int) -> Mark:
-        """Let it show at least `sequence` and tell the listeners; raise TemporarilyUnavailable."""
+        """Let it show at least `sequence` and tell the listeners; raise TemporarilyUnavailable.
+
+        Many calls at once share one command, whatever their number.
+        """
+        self._wanted = max(self._wanted, sequence)
+        await self._raising()
+        return self._raised
+
+    async def _raise(self) -> None:
+        wanted, self._wanted = self._wanted, 0
         fresh_epoch = secrets.token_hex(8)
-        reply = await self._breaker.call(
-            lambda: self._redis.eval(_RAISE, 2, _HEAD, _CHANNEL, str(sequence), fresh_epoch)
-        )
+        reply = await self._breaker.call(lambda: self._redis.eval(_RAISE, 2, _HEAD, _CHANNEL, str(wanted), fresh_epoch))
         mark = _mark(reply)
         if mark is None:
             raise TemporarilyUnavailable("redis: an answer that makes no sense")
-        return mark
+        self._raised = mark
 
     async def announce(self) -> None:
-        """Tell the listeners; raise TemporarilyUnavailable."""
+        """Tell the listeners; many calls at once share one command. Raises TemporarilyUnavailable."""
+        await self._announcing()
+
+    async def _announce(self) -> None:
         await self._breaker.call(lambda: self._redis.publish(_CHANNEL, ""))
 
     async def heard(self) -> AsyncIterator[None]:
@@ -79,7 +93,10 @@ class RedisBeacon:
                         message = await pubsub.get_message(timeout=_LISTEN_SECONDS)
                         if message is not None:
                             yield
-            except (RedisError, OSError, TimeoutError, AttributeError):
+                        else:
+                            await self._look()
+            except Exception:  # noqa: BLE001 - of a cluster that it has not met yet the client raises KeyError and others
+                await self._look()
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def check_policy(self) -> None:
@@ -95,8 +112,19 @@ class RedisBeacon:
                 f"set maxmemory-policy to {_POLICY}."
             )
 
+    @property
+    def is_up(self) -> bool:
+        """Tell whether Redis answered when it was asked last."""
+        return not self._breaker.is_open
+
+    async def _look(self) -> None:
+        """Ask while nobody else does: whoever asks next need not be the one who finds out."""
+        with suppress(TemporarilyUnavailable):
+            await self.read()
+
     async def close(self) -> None:
         """Close all connections."""
+        await self._breaker.close()
         await self._redis.aclose()
 
 

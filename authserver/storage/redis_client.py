@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
@@ -23,7 +24,7 @@ from authserver.core.errors import ConfigurationError, TemporarilyUnavailable
 
 COMMAND_SECONDS = 0.15
 CONNECT_SECONDS = 0.2
-OPEN_SECONDS = 1.0
+OPEN_SECONDS = 0.5
 MAX_CONNECTIONS = 16
 
 _T = TypeVar("_T")
@@ -89,28 +90,56 @@ def _host_and_port(place: str) -> tuple[str, int]:
 def _cluster(url: str) -> Any:
     parts = urlsplit(url)
     plain = urlunsplit((parts.scheme.partition("+")[0], *parts[1:]))
-    return RedisCluster.from_url(plain, cluster_error_retry_attempts=0, **_options())
+    return RedisCluster.from_url(plain, **_options())
 
 
 class Breaker:
-    """Runs commands within a time limit; after one that failed it refuses all for a second, then tries again."""
+    """Runs commands within a time limit; after one that failed it refuses all and tries one aside, twice a second.
+
+    So nobody waits for a server that hangs but those who were the first to meet it. Commands must be harmless
+    when repeated, and when they take effect after their caller was refused.
+    """
 
     def __init__(self, *, name: str) -> None:
         """Report opening and closing under `name`."""
         self._name = name
-        self._open_until = 0.0
+        self._try_again_at = 0.0
         self._failing = False
+        self._trial: asyncio.Task[None] | None = None
         self._log = structlog.get_logger()
+
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the last command failed: all are refused until one that is tried aside succeeds."""
+        return self._failing
 
     async def call(self, command: Callable[[], Awaitable[_T]]) -> _T:
         """Return the command's reply; raise TemporarilyUnavailable, at once while the circuit is open."""
-        if time.monotonic() < self._open_until:
-            raise TemporarilyUnavailable(f"{self._name}: away, not asked again yet")
+        if not self._failing:
+            return await self._run(command)
+        if self._trial is None and time.monotonic() >= self._try_again_at:
+            self._trial = asyncio.create_task(self._try(command))
+        raise TemporarilyUnavailable(f"{self._name}: away, not waited for")
+
+    async def close(self) -> None:
+        """Give up the command that is tried aside, if there is one."""
+        if self._trial is not None:
+            self._trial.cancel()
+            await asyncio.wait([self._trial])
+
+    async def _try(self, command: Callable[[], Awaitable[_T]]) -> None:
+        try:
+            with suppress(TemporarilyUnavailable):
+                await self._run(command)
+        finally:
+            self._trial = None
+
+    async def _run(self, command: Callable[[], Awaitable[_T]]) -> _T:
         try:
             async with asyncio.timeout(COMMAND_SECONDS + CONNECT_SECONDS / 4):
                 reply = await command()
         except _FAILURES as error:
-            self._open_until = time.monotonic() + OPEN_SECONDS
+            self._try_again_at = time.monotonic() + OPEN_SECONDS
             if not self._failing:
                 self._log.error(f"{self._name}.unavailable", kind=type(error).__name__)
             self._failing = True

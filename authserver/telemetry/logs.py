@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Literal
@@ -25,6 +25,9 @@ current_request_id: ContextVar[str] = ContextVar("current_request_id", default="
 
 MAX_PENDING_LINES = 50_000
 
+#: What a pipe takes in one piece, whoever else writes to it (PIPE_BUF on Linux).
+PIECE_BYTES = 4096
+
 _GATHER_SECONDS = 0.01
 
 EventDict = MutableMapping[str, Any]
@@ -35,9 +38,10 @@ _AMBIGUOUS = re.compile(r'[ ="\\]')
 class LineWriter:
     """Writes lines from a thread of its own, in order; past 50,000 waiting lines it drops, counts and says so."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        """Start the thread; `stream` is written and flushed by it alone."""
+    def __init__(self, stream: BinaryIO, *, shared: bool = False) -> None:
+        """Start the thread, which writes and flushes `stream`; `shared`: so do other processes."""
         self._stream = stream
+        self._piece_bytes = PIECE_BYTES if shared else sys.maxsize
         self._lines: deque[bytes] = deque()
         self._wake = threading.Event()
         self._closed = False
@@ -70,8 +74,8 @@ class LineWriter:
                 time.sleep(_GATHER_SECONDS)  # one wake-up and one write for all lines of these milliseconds
             self._wake.clear()
             lines = [self._lines.popleft() for _ in range(len(self._lines))]
-            if lines:
-                self._write(b"\n".join(lines) + b"\n")
+            for block in _blocks(lines, self._piece_bytes):
+                self._write(block)
             if self.dropped > self._told and len(self._lines) < MAX_PENDING_LINES // 2:  # there is room to say so
                 missing, self._told = self.dropped - self._told, self.dropped
                 structlog.get_logger().error("log.lines_dropped", lines=missing)
@@ -85,9 +89,25 @@ class LineWriter:
             self._told = self.dropped
 
 
-def configure_logs(*, style: Literal["json", "text"], level: str, stream: BinaryIO | None = None) -> LineWriter:
+def _blocks(lines: list[bytes], most_bytes: int) -> Iterator[bytes]:
+    """Join lines to blocks of at most so many bytes, no line cut."""
+    block: list[bytes] = []
+    size = 0
+    for line in lines:
+        if block and size + len(line) >= most_bytes:
+            yield b"\n".join(block) + b"\n"
+            block, size = [], 0
+        block.append(line)
+        size += len(line) + 1
+    if block:
+        yield b"\n".join(block) + b"\n"
+
+
+def configure_logs(
+    *, style: Literal["json", "text"], level: str, stream: BinaryIO | None = None, shared: bool = False
+) -> LineWriter:
     """Configure structlog and the standard library's loggers for this process; return the writer to close."""
-    writer = LineWriter(stream or sys.stderr.buffer)
+    writer = LineWriter(stream or sys.stderr.buffer, shared=shared)
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[structlog.processors.add_log_level, _add_request_id, _add_time, _hide_traceback]

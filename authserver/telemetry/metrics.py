@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 #: Clients beyond this many share the label `other`.
 MAX_CLIENT_LABELS = 200
@@ -16,20 +18,18 @@ _BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 class Metrics:
     """The counters of one process. Label values come from fixed sets, or are capped here."""
 
-    def __init__(self) -> None:
-        """Create all metrics in a registry of their own."""
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        self._requests = Counter(
-            "authserver_requests", "Requests answered.", ["endpoint", "status"], registry=self._registry
-        )
+    def __init__(self, *, workers: CollectorRegistry | None = None) -> None:
+        """Create all metrics in a registry of their own, or count where `workers` adds up all of them."""
+        self._shown = CollectorRegistry() if workers is None else workers
+        own = self._shown if workers is None else None
+        if own is not None:
+            ProcessCollector(registry=own)
+        self._requests = Counter("authserver_requests", "Requests answered.", ["endpoint", "status"], registry=own)
         self._seconds = Histogram(
-            "authserver_request_seconds", "Time to the answer.", ["endpoint"], buckets=_BUCKETS, registry=self._registry
+            "authserver_request_seconds", "Time to the answer.", ["endpoint"], buckets=_BUCKETS, registry=own
         )
-        self._tokens = Counter(
-            "authserver_token_requests", "Token requests.", ["client_id", "outcome"], registry=self._registry
-        )
-        self._events = Counter("authserver_audit_events", "Audit events.", ["event"], registry=self._registry)
+        self._tokens = Counter("authserver_token_requests", "Token requests.", ["client_id", "outcome"], registry=own)
+        self._events = Counter("authserver_audit_events", "Audit events.", ["event"], registry=own)
         self._request_children: dict[tuple[str, int], Counter] = {}
         self._second_children: dict[str, Histogram] = {}
         self._token_children: dict[tuple[str, str], Counter] = {}
@@ -59,12 +59,12 @@ class Metrics:
         self._events.labels(event).inc()
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Register a gauge that is read when somebody asks for the metrics."""
-        Gauge(f"authserver_{name}", text, registry=self._registry).set_function(value)
+        """Register a gauge of this process that is read when somebody asks for the metrics."""
+        self._shown.register(_Measured(f"authserver_{name}", text, value))
 
     def exposition(self) -> bytes:
         """Return all metrics in the text format 0.0.4."""
-        return generate_latest(self._registry)
+        return generate_latest(self._shown)
 
     def _client_label(self, client_id: str | None) -> str:
         if client_id is None:
@@ -74,3 +74,16 @@ class Metrics:
                 return "other"
             self._clients.add(client_id)
         return client_id
+
+
+class _Measured(Collector):
+    """A gauge that is measured when it is asked for."""
+
+    def __init__(self, name: str, text: str, value: Callable[[], float]) -> None:
+        self._name = name
+        self._text = text
+        self._value = value
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Measure it."""
+        yield GaugeMetricFamily(self._name, self._text, value=self._value())

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from authserver.admin.authorize import BearerAuthorizer
+from authserver.admin.authorize import AdminTokens, BearerAuthorizer
 from authserver.admin.routes import admin_routes
 from authserver.core.client import Client
 from authserver.core.errors import InvalidToken
@@ -81,7 +81,7 @@ def surface() -> Iterator[Surface]:
 
     routes = admin_routes(
         verbs=office.verbs,
-        authorizer=BearerAuthorizer(admin_tokens=[ADMIN_TOKEN], check=check),
+        authorizer=BearerAuthorizer(admin_tokens=AdminTokens([ADMIN_TOKEN]), check=check),
         audit=office.audit,
     )
     app = Starlette(routes=routes, lifespan=lifespan)

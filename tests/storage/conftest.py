@@ -40,6 +40,8 @@ def postgresql() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
-def postgresql_url(postgresql: PostgresqlServer) -> str:
-    """Return the URL of a fresh migrated database of this test's own."""
-    return postgresql.url(postgresql.create_database(template="migrated"))
+def postgresql_url(postgresql: PostgresqlServer) -> Iterator[str]:
+    """Yield the URL of a fresh migrated database of this test's own."""
+    name = postgresql.create_database(template="migrated")
+    yield postgresql.url(name)
+    postgresql.drop_database(name)

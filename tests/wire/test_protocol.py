@@ -49,7 +49,7 @@ class Door:
     connections: set[Any] = field(default_factory=set)
     seen: list[str] = field(default_factory=list)
 
-    async def app(self, scope: Any, receive: Receive, send: Send) -> None:  # noqa: ANN401 (uvicorn's private types)
+    async def app(self, scope: Any, receive: Receive, send: Send) -> None:
         """Read the body, wait when the path says so, and answer with what was read."""
         if scope["path"] == "/late":
             await asyncio.sleep(2 * SHORT)
@@ -246,7 +246,7 @@ def test_working_is_not_idling(door: Door) -> None:
     ],
     ids=["queued", "not asked for", "not read"],
 )
-def test_slow_application_is_not_a_slow_body(  # noqa: PLR0913, PLR0917 (one column each)
+def test_slow_application_is_not_a_slow_body(  # noqa: PLR0917 (one column each)
     door: Door, path: bytes, ahead: bytes, first: bytes, interim: bytes, rest: bytes
 ) -> None:
     """HTTP-02: a body that waits for us is not late: behind a request, for 100 Continue, or unread in our buffer."""
@@ -609,7 +609,7 @@ def test_fuzz(door: Door, pieces: list[bytes]) -> None:
 
 def test_limits_reach_worker_processes() -> None:
     """HTTP-12: what uvicorn is given survives the pickling on its way to a spawned worker."""
-    config = uvicorn.Config("app:app", http=pickle.loads(pickle.dumps(protocol_class(DOOR))))  # noqa: S301 (our own)
+    config = uvicorn.Config("app:app", log_config=None, http=pickle.loads(pickle.dumps(protocol_class(DOOR))))  # noqa: S301
     assert config.http.keywords == {"limits": DOOR}  # type: ignore[union-attr]
 
 
