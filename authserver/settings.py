@@ -251,7 +251,7 @@ def common_problems(settings: Settings) -> list[str]:
         problems.append(f"AUTHSERVER_ADMIN_TOKEN needs {MIN_SECRET_CHARACTERS} characters or more.")
     if settings.workers > 1 and settings.redis_url is None:
         problems.append(
-            "AUTHSERVER_WORKERS: more than one worker needs AUTHSERVER_REDIS_URL, by which all see a revocation at once."
+            "AUTHSERVER_WORKERS: more than one needs AUTHSERVER_REDIS_URL, by which all see a revocation at once."
         )
     if settings.access_token_ttl > settings.max_access_token_ttl:
         problems.append("AUTHSERVER_ACCESS_TOKEN_TTL is greater than AUTHSERVER_MAX_ACCESS_TOKEN_TTL.")

@@ -28,9 +28,9 @@ async def background(capabilities: Capabilities) -> AsyncIterator[None]:
         for work in (
             *listening,
             c.follower.run(),
-            _every(KEY_TICK_SECONDS, "keys", c.keys.tick),
-            _every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
-            _every(PRUNE_SECONDS, "prune", c.revocations.prune),
+            every(KEY_TICK_SECONDS, "keys", c.keys.tick),
+            every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
+            every(PRUNE_SECONDS, "prune", c.revocations.prune),
         )
     ]
     try:
@@ -49,8 +49,8 @@ async def _listen(beacon: Beacon, follower: Follower) -> None:
         follower.wake()
 
 
-async def _every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Repeat `work`; a failure is logged and the next round tries again."""
+async def every(seconds: float, name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Repeat `work` for ever; a failure is logged and the next round tries again."""
     log = structlog.get_logger()
     while True:
         await asyncio.sleep(seconds)

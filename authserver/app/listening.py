@@ -9,6 +9,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
+
+#: As getaddrinfo gives it: host and port, for IPv6 flow and scope.
+Address = tuple[Any, ...]
 
 
 @contextmanager
@@ -39,12 +43,12 @@ def probe(host: str, port: int) -> int:
         return int(listener.getsockname()[1])
 
 
-def _addresses(host: str, port: int) -> list[tuple[int, tuple[str | int, ...]]]:
+def _addresses(host: str, port: int) -> list[tuple[int, Address]]:
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((int(family), tuple(address)) for family, _, _, _, address in found))
+    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
 
 
-def _bound(family: int, address: tuple[str | int, ...], *, shared: bool = False) -> socket.socket:
+def _bound(family: int, address: Address, *, shared: bool = False) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -36,33 +36,36 @@ class SecretReload:
         self, *, settings: Settings, read: Callable[[], Settings], keys: KeyRing, admin_tokens: AdminTokens
     ) -> None:
         """Begin with the secrets in `settings`; `read` reads them again, and raises ConfigurationError."""
-        self._present = _secrets(settings)
+        self._present = self._seen = _secrets(settings)
         self._read = read
         self._keys = keys
         self._admin_tokens = admin_tokens
         self._refused: tuple[str, ...] = ()
+        self._asked: set[asyncio.Task[None]] = set()  # the loop itself forgets tasks
         self._log = structlog.get_logger()
 
-    async def watch(self) -> None:
-        """Look every two seconds; what was seen twice is taken over, since a file may be half written."""
-        before = self._present
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            found = await self._look()
-            if found is not None and found == before:
-                await self._take_over(found)
-            before = found or before
+    async def look(self) -> None:
+        """Take over what is there since the last look: a file that has just changed may be half written."""
+        found = await self._found()
+        if found is not None and found == self._seen:
+            await self._take_over(found)
+        self._seen = found or self._seen
 
-    async def reload(self) -> None:
-        """Take over what is there now."""
+    def ask(self) -> None:
+        """Take over, as soon as possible, what is there now."""
+        task = asyncio.create_task(self._reload())
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _reload(self) -> None:
         self._refused = ()  # whoever asks is told again
-        found = await self._look()
+        found = await self._found()
         if found == self._present:
             self._log.info("secrets.unchanged")
         elif found is not None:
             await self._take_over(found)
 
-    async def _look(self) -> _Secrets | None:
+    async def _found(self) -> _Secrets | None:
         """Return what is there now, None when it cannot be used."""
         try:
             settings = await asyncio.to_thread(self._read)

@@ -66,13 +66,13 @@ def serve(*, dev: bool, host: str | None, port: int | None, workers: int | None,
         logs.close()
 
 
-def _checked(*, dev: bool, is_worker: bool, **options: object) -> tuple[Settings | None, list[str]]:
+def _checked(*, dev: bool, is_worker: bool, **options: str | int | None) -> tuple[Settings | None, list[str]]:
     """Return the settings and all that keeps them from being served; settings None when they cannot be read.
 
     Settings that cannot be read are left out in a second reading, so that one message also names what is missing.
     """
     try:
-        settings = read_settings(**options)
+        settings = read_settings(None, **options)
     except ConfigurationError as error:
         named = {problem.partition(" ")[0].rstrip(":") for problem in error.problems}
         others = _without(named, **options)
@@ -83,7 +83,7 @@ def _checked(*, dev: bool, is_worker: bool, **options: object) -> tuple[Settings
     return settings, _problems(settings, dev=dev, is_worker=is_worker)
 
 
-def _without(names: set[str], **options: object) -> Settings | None:
+def _without(names: set[str], **options: str | int | None) -> Settings | None:
     environment: Mapping[str, str] = {name: value for name, value in os.environ.items() if name not in names}
     good = {name: value for name, value in options.items() if setting_name(name) not in names}
     try:
@@ -138,6 +138,7 @@ async def _supervised(settings: Settings, command: list[str], *, dev: bool) -> i
         command=command,
         patience_seconds=settings.shutdown_delay_seconds + settings.shutdown_grace_seconds,
         announce=lambda: _announce(settings, dev=dev),
+        ends_with_terminal=dev,
     )
     return await supervisor.run()
 
@@ -147,10 +148,19 @@ def _run(settings: Settings, *, dev: bool, worker: Worker | None) -> None:
     from authserver.app.serving import serve as run_server  # noqa: PLC0415 - a supervisor needs none of it
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL if dev else signal.SIG_IGN)  # what it asks for is being done
     announce = partial(_announce, settings, dev=dev) if worker is None else partial(_log_worker, worker)
     read_secrets = partial(_read_secrets, settings, dev=dev)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(run_server(settings, announce=announce, read_secrets=read_secrets, worker=worker))
+        runner.run(
+            run_server(
+                settings,
+                announce=announce,
+                read_secrets=read_secrets,
+                ends_with_terminal=dev and worker is None,
+                worker=worker,
+            )
+        )
 
 
 def _read_secrets(settings: Settings, *, dev: bool) -> Settings:

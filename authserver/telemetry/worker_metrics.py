@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, ProcessCollector, values
@@ -30,7 +31,7 @@ def join_workers(directory: str, number: int) -> CollectorRegistry:
     To be called once in a process, before the first metric is made.
     """
     os.environ[_DIRECTORY] = directory
-    values.ValueClass = values.MultiProcessValue(process_identifier=lambda: number)
+    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
     Path(directory, f"{number}.pid").write_text(str(os.getpid()), encoding="ascii")
     registry = CollectorRegistry()
     MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
@@ -58,5 +59,5 @@ class _Processes(Collector):
 
     def _families(self) -> Iterable[Metric]:
         for file in sorted(self._directory.glob("*.pid")):
-            pid = int(file.read_text(encoding="ascii"))
-            yield from ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect()
+            pid = file.read_text(encoding="ascii")
+            yield from ProcessCollector(pid=partial(str, pid), registry=None).collect()

@@ -23,7 +23,8 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from authserver.wire.protocol import MAX_PIPELINED, Limits, head_fault, protocol_class
+from authserver.wire.protocol import MAX_PIPELINED, protocol_class
+from authserver.wire.request_head import Limits, head_fault
 
 SHORT = 0.2
 # Generous for a busy machine, far below the 10 s that would pass without our limits.
