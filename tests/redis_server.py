@@ -52,13 +52,14 @@ class RedisServer:
     def command(self, *words: str | int) -> Any:
         """Run a command and return the reply; what is text comes as text."""
         with redis.Redis(port=self.port, password=self.password, socket_timeout=5, decode_responses=True) as client:
-            return client.execute_command(*words)  # type: ignore[no-untyped-call]
+            return client.execute_command(*words)
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         given = {**_SETTINGS, **self.options}
         words = [word for name, value in given.items() for word in (f"--{name}", value)]
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), *words]
+        place = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
+        command = ["redis-server", *place, *words]
         with (self.directory / f"redis-{self.port}.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self._answers, f"Redis on port {self.port}")
@@ -102,7 +103,7 @@ class RedisServer:
 def start_redis(**options: str) -> Iterator[RedisServer]:
     """Run a server until the block is left; `maxmemory_policy="volatile-lru"` and the like set its configuration."""
     with _directory() as directory, contextlib.ExitStack() as stack:
-        yield _started(stack, directory, **{name.replace("_", "-"): value for name, value in options.items()})
+        yield _started(stack, directory, {name.replace("_", "-"): value for name, value in options.items()})
 
 
 @dataclass
@@ -127,8 +128,8 @@ class SentinelRedis:
 def start_sentinel() -> Iterator[SentinelRedis]:
     """Run a primary, a replica and a Sentinel until the block is left."""
     with _directory() as directory, contextlib.ExitStack() as stack:
-        primary = _started(stack, directory)
-        replica = _started(stack, directory, replicaof=f"127.0.0.1 {primary.port}")
+        primary = _started(stack, directory, {})
+        replica = _started(stack, directory, {"replicaof": f"127.0.0.1 {primary.port}"})
         port = free_port()
         configuration = directory / "sentinel.conf"
         configuration.write_text(
@@ -173,7 +174,8 @@ def start_cluster() -> Iterator[ClusterRedis]:
         nodes = []
         for number in range(CLUSTER_NODES):
             options = {"cluster-enabled": "yes", "cluster-config-file": f"nodes-{number}.conf"}
-            nodes.append(_started(stack, directory, port=_low_port(), **options, **{"cluster-node-timeout": "1000"}))
+            options["cluster-node-timeout"] = "1000"
+            nodes.append(_started(stack, directory, options, port=_low_port()))
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         create = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
         subprocess.run(create, check=True, capture_output=True, timeout=START_SECONDS * 2)
@@ -192,7 +194,9 @@ def wait_for(condition: Callable[[], bool], name: str, seconds: float = START_SE
     raise AssertionError(f"waited {seconds} s for {name}")
 
 
-def _started(stack: contextlib.ExitStack, directory: Path, *, port: int | None = None, **options: str) -> RedisServer:
+def _started(
+    stack: contextlib.ExitStack, directory: Path, options: dict[str, str], *, port: int | None = None
+) -> RedisServer:
     own = directory / str(len(list(directory.iterdir())))
     own.mkdir()
     server = RedisServer(own, port or free_port(), options)

@@ -186,7 +186,7 @@ def start_server(data_dir: Path, *arguments: str, port: int | None = None, **set
         yield server
     finally:
         try:
-            server.stop()
+            server.stop(signal.SIGINT)  # SIGTERM may delay
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

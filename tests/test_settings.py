@@ -97,7 +97,7 @@ def test_value_and_file_at_once(tmp_path: Path) -> None:
     [
         ("port", "70000"),
         ("port", "http"),
-        ("workers", "2"),
+        ("workers", "129"),
         ("workers", "0"),
         ("access_token_ttl", "0"),
         ("access_token_ttl", "-5"),

@@ -12,6 +12,7 @@ from authserver.app.capabilities import Capabilities
 from authserver.core.errors import AuthServerError
 from authserver.core.ports import Beacon
 from authserver.replication.follower import Follower
+from authserver.revocation.pruning import Pruner
 
 KEY_TICK_SECONDS = 5.0
 USAGE_FLUSH_SECONDS = 5.0
@@ -30,7 +31,7 @@ async def background(capabilities: Capabilities) -> AsyncIterator[None]:
             c.follower.run(),
             every(KEY_TICK_SECONDS, "keys", c.keys.tick),
             every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
-            every(PRUNE_SECONDS, "prune", c.revocations.prune),
+            every(PRUNE_SECONDS, "prune", Pruner(revocations=c.revocations, clock=c.clock)),
         )
     ]
     try:

@@ -65,8 +65,11 @@ class Supervisor:
         """Return the exit code: 0 after a signal, that of the first worker when it could not start."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._stop if self._ends_with_terminal else self._reload)
+            loop.add_signal_handler(number, self._stop, number)
+        if self._ends_with_terminal:
+            loop.add_signal_handler(signal.SIGHUP, self._stop, signal.SIGTERM)
+        else:
+            loop.add_signal_handler(signal.SIGHUP, self._reload)
         with metrics_directory() as directory:
             self._slots = [
                 _Slot(number, self._command, directory, self._stopping) for number in range(1, self._workers + 1)
@@ -87,10 +90,11 @@ class Supervisor:
             await slot.serving.wait()
         self._announce()
 
-    def _stop(self) -> None:
-        """Let all workers drain; from the second signal on, let them hurry."""
-        number = signal.SIGINT if self._stopping.is_set() else signal.SIGTERM
-        if not self._stopping.is_set():
+    def _stop(self, number: int) -> None:
+        """Pass a signal on; from the second one on, let the workers hurry."""
+        if self._stopping.is_set():
+            number = signal.SIGINT
+        else:
             self._stopping.set()
             asyncio.get_running_loop().call_later(self._patience_seconds + KILL_AFTER_SECONDS, self._kill)
         for slot in self._slots:

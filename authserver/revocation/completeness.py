@@ -6,6 +6,8 @@ when the beacon is away or was emptied, the database is asked for what is missin
 
 from __future__ import annotations
 
+import asyncio
+
 import structlog
 
 from authserver.core.errors import TemporarilyUnavailable
@@ -25,6 +27,10 @@ class PollingGate:
     async def require_complete(self) -> None:
         """Return when the last look was recent enough; raise TemporarilyUnavailable."""
         self._knowledge.require_fresh(self._grace_seconds)
+
+
+#: How long a check waits for the database. One that hangs is known to hang by then.
+PATIENCE_SECONDS = 0.25
 
 
 class BeaconGate:
@@ -48,12 +54,20 @@ class BeaconGate:
             mark = await self._beacon.read()
         except TemporarilyUnavailable:
             self._believed = False  # what comes back may have lost the last steps, with its epoch kept
-            await self._revocations.follow()
+            await self._catch_up()
             return
         if self._believed and mark is not None and mark == Mark(self._epoch or "", self._revocations.position):
             return
-        await self._revocations.follow()
+        await self._catch_up()
         await self._adopt(mark)
+
+    async def _catch_up(self) -> None:
+        """Take up what is missing; what takes longer goes on without those who wait."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._revocations.follow()
+        except TimeoutError:
+            raise TemporarilyUnavailable("the database takes too long to say what was revoked") from None
 
     async def _adopt(self, mark: Mark | None) -> None:
         """Take over the beacon's epoch; put right what it shows if it knows less than the database."""

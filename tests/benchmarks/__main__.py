@@ -37,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _measure(options: Options, folder: Path) -> tuple[Report, bool]:
+    machine = describe_machine()
     cores = choose_cores(pinning=not options.unpinned)
     generator = LoadGenerator(executable=find_wrk(), folder=folder, core=cores.load)
     notes: list[str] = []
@@ -54,7 +55,7 @@ def _measure(options: Options, folder: Path) -> tuple[Report, bool]:
         figures += results.figures
         findings += results.findings
     report = Report(
-        machine=describe_machine(),
+        machine=machine,
         options=options,
         pinned=cores.server is not None,
         notes=[*notes, *failed],

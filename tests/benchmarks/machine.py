@@ -11,7 +11,10 @@ _KIB_PER_GIB = 1024 * 1024
 
 
 def describe_machine() -> dict[str, str]:
-    """Return what a reader needs to judge the figures, in the order to show it."""
+    """Return what a reader needs to judge the figures, in the order to show it.
+
+    Ask before the first measurement: the load is then that of others, which makes figures low and uneven.
+    """
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "CPU": _first_value(Path("/proc/cpuinfo"), "model name") or platform.machine(),
@@ -20,6 +23,7 @@ def describe_machine() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
         "Node.js": _node_version(),
+        "load at the start": f"{os.getloadavg()[0]:.1f}",
     }
 
 

@@ -69,8 +69,8 @@ def _findings_table(findings: Sequence[Finding]) -> str:
 
 
 def _figures_table(figures: Sequence[Figure]) -> str:
-    header = ["section", "measurement", "per second", "p50 ms", "p99 ms", "remark"]
-    return table(header, [_figure_row(each) for each in figures], to_the_right=["per second", "p50 ms", "p99 ms"])
+    header = ["section", "measurement", "per second", "range", "p50 ms", "p99 ms", "remark"]
+    return table(header, [_figure_row(each) for each in figures], to_the_right=header[2:6])
 
 
 def _figure_row(figure: Figure) -> list[str]:
@@ -78,7 +78,14 @@ def _figure_row(figure: Figure) -> list[str]:
         figure.section,
         figure.name,
         f"{figure.requests_per_second:,.0f}",
+        _range(figure),
         f"{figure.p50_ms:.1f}",
         f"{figure.p99_ms:.1f}",
         f"invalid: {figure.failures:,} requests failed" if figure.failures else "",
     ]
+
+
+def _range(figure: Figure) -> str:
+    """Return the rates of the slowest and the fastest round: how much the median can be trusted."""
+    rates = [sample.requests_per_second for sample in figure.samples]
+    return f"{min(rates):,.0f} to {max(rates):,.0f}"

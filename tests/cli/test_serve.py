@@ -92,8 +92,8 @@ def test_a_port_that_is_taken_is_one_line(empty_dir: Path) -> None:
     assert not empty_dir.exists()
 
 
-def test_more_than_one_worker_is_refused(empty_dir: Path) -> None:
-    """There is no shared revocation index in this version."""
+def test_more_than_one_worker_needs_redis(empty_dir: Path) -> None:
+    """Without Redis the workers would not see each other's revocations at once."""
     assert "AUTHSERVER_WORKERS" in CommandLine().refusal("serve", "--dev", "--workers", "2", "--port", str(free_port()))
 
 
@@ -104,6 +104,7 @@ def test_production_logs_json_on_stderr_and_nothing_on_stdout(tmp_path: Path) ->
         "AUTHSERVER_DATA_DIR": str(tmp_path / "data"),
         "AUTHSERVER_ISSUER": "https://as.example",
         "AUTHSERVER_SECRET_KEY": "k" * 40,
+        "AUTHSERVER_SHUTDOWN_DELAY_SECONDS": "0",
     }
     with _serving("--port", port, **settings) as process:
         assert process.stderr is not None
@@ -111,7 +112,7 @@ def test_production_logs_json_on_stderr_and_nothing_on_stdout(tmp_path: Path) ->
         process.send_signal(signal.SIGTERM)
         stdout, stderr = process.communicate(timeout=15)
     assert (started["event"], started["port"]) == ("server.started", int(port))
-    assert [json.loads(line)["event"] for line in stderr.splitlines()] == ["server.stopped"]
+    assert [json.loads(line)["event"] for line in stderr.splitlines()] == ["server.stopping", "server.stopped"]
     assert (process.returncode, stdout) == (0, "")
 
 

@@ -74,7 +74,16 @@ class Deployment:
             network.heal()
         self.redis.command("REPLICAOF", "NO", "ONE")
         self.redis.command("CONFIG", "SET", "maxmemory", "0")
+        if self._is_spoiled():
+            self.redis.command("DEL", HEAD)
         return wait_for(self.is_strict, "both instances to use Redis again", RECOVERY_SECONDS)
+
+    def _is_spoiled(self) -> bool:
+        """Tell whether something else lies where our hash should be: people must clear that away."""
+        if self.redis.command("TYPE", HEAD) not in {"hash", "none"}:
+            return True
+        sequence = self.redis.command("HGET", HEAD, "sequence")
+        return sequence is not None and not str(sequence).isdecimal()
 
     def prepare(self) -> None:
         """Have the client in the memory of both, and Redis in use."""
@@ -90,13 +99,12 @@ def start_deployment(directory: Path, **settings: str) -> Iterator[Deployment]:
     """Run it until the block is left; `settings` are further AUTHSERVER_* variables of both instances."""
     with contextlib.ExitStack() as stack:
         redis = stack.enter_context(start_redis())
-        networks = [stack.enter_context(proxy_to(redis.port)) for _ in range(2)]
-        instances = [
-            stack.enter_context(
-                start_server(directory, AUTHSERVER_ISSUER=ISSUER, AUTHSERVER_REDIS_URL=one.redis_url, **settings)
-            )
-            for one in networks
-        ]
-        deployment = Deployment(*instances, redis, *networks)
+        network_a, network_b = (stack.enter_context(proxy_to(redis.port)) for _ in range(2))
+        common: dict[str, Any] = {"AUTHSERVER_ISSUER": ISSUER, **settings}
+        a, b = (
+            stack.enter_context(start_server(directory, AUTHSERVER_REDIS_URL=network.redis_url, **common))
+            for network in (network_a, network_b)
+        )
+        deployment = Deployment(a, b, redis, network_a, network_b)
         deployment.prepare()
         yield deployment

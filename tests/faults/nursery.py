@@ -100,8 +100,6 @@ def open_nursery() -> Iterator[Nursery]:
         process.communicate()
 
 
-
-
 def main() -> None:
     """Fork one server for each line; end them all when there are no more lines."""
     serve = importlib.import_module("authserver.cli.program").program

@@ -199,8 +199,8 @@ def test_a_failover_is_followed() -> None:
 
     async def scenario(beacon: RedisBeacon) -> None:
         mark = await beacon.raise_to(9)
-        assert redis.primary.command("WAIT", 1, 2000) == 1  # replicated
-        redis.primary.kill()
+        assert watched.primary.command("WAIT", 1, 2000) == 1  # replicated
+        watched.primary.kill()
         deadline = time.monotonic() + 15
         while time.monotonic() < deadline:
             try:
@@ -210,9 +210,9 @@ def test_a_failover_is_followed() -> None:
                 await asyncio.sleep(0.1)
         assert await beacon.read() == Mark(mark.epoch, 10)
 
-    with start_sentinel() as redis:
-        with_beacon(redis.url, scenario)
-        assert redis.primary_port() == redis.replica.port
+    with start_sentinel() as watched:
+        with_beacon(watched.url, scenario)
+        assert watched.primary_port() == watched.replica.port
 
 
 # redis-py's cluster client leaves the connections of a node that hung to the garbage collector.
@@ -257,7 +257,7 @@ def test_a_cluster_speaks() -> None:
 
 
 def test_the_breaker_tries_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RDS-03: nobody waits while the circuit is open, one command at a time is tried, opening and closing are logged."""
+    """RDS-03: nobody waits while the circuit is open, one command is tried aside; both turns are logged."""
     monkeypatch.setattr(redis_client, "OPEN_SECONDS", 0.05)
 
     async def run() -> None:
@@ -310,5 +310,3 @@ def test_closing_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with structlog.testing.capture_logs():
         asyncio.run(run())
-
-
