@@ -11,11 +11,10 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from authserver.core.errors import ConfigurationError
 from authserver.core.resource import SigningAlg
@@ -34,12 +33,10 @@ _LIST = re.compile(r"[\s,]+")
 _ISSUER = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings of one process, validated together before anything is opened."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
 
     issuer: str | None = Field(
         default=None, description="The issuer URL, `iss` of every token; https in production. Required without --dev."
@@ -81,7 +78,7 @@ class Settings(BaseSettings):
     default_audience: str | None = Field(
         default=None, description="`aud` for a client without audiences of its own; by default the issuer."
     )
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(), description="Networks whose X-Forwarded-For is believed for the address in the log, by commas."
     )
     key_rotation_seconds: int = Field(
@@ -194,7 +191,7 @@ def read_settings(environment: Mapping[str, str] | None = None, **overrides: obj
             problems.append(f"{name} is no setting of this version; see `authserver doctor --settings` for all names.")
     values |= {k: v for k, v in overrides.items() if v is not None}
     try:
-        settings = _Explicit.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         problems += [f"{setting_name(str(e['loc'][0]))}: {e['msg']}." for e in error.errors(include_input=False)]
         raise ConfigurationError(*problems) from None
@@ -208,14 +205,6 @@ def read_reloaded(environment: Mapping[str, str] | None = None) -> Settings:
     names = {setting_name(field) + suffix for field in RELOADED_SETTINGS for suffix in ("", FILE_SUFFIX)}
     given = os.environ if environment is None else environment
     return read_settings({name: value for name, value in given.items() if name in names})
-
-
-class _Explicit(Settings):
-    """Settings from the values handed over alone: the environment has been read, and checked, before."""
-
-    @classmethod
-    def settings_customise_sources(cls, *_: object, **sources: object) -> tuple[object, ...]:  # type: ignore[override]
-        return (sources["init_settings"],)
 
 
 def _read_file(name: str, path: str, problems: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 
 import structlog
@@ -39,7 +40,7 @@ async def serve(
     SIGHUP, unless that is the end of the terminal. Raises ConfigurationError before anything listens.
     """
     if migrate.status(settings.database).is_pending:
-        await migrate.upgrade(settings.database)
+        await _migrate()
     metrics = Metrics(workers=join_workers(worker.metrics_directory, worker.number) if worker else None)
     async with open_runtime(settings, metrics=metrics) as runtime, background(runtime.capabilities):
         await runtime.capabilities.database.state.put(ISSUER_STATE, runtime.capabilities.issuer)
@@ -49,6 +50,18 @@ async def serve(
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
             await _run(server, settings, worker)
     structlog.get_logger().info("worker.stopped" if worker else "server.stopped")
+
+
+async def _migrate() -> None:
+    """Run `authserver migrate up` in a process of its own: what Alembic needs of memory, a server never needs again."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "authserver", "migrate", "up"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, complaint = await process.communicate()
+    if process.returncode:
+        raise ConfigurationError(complaint.decode(errors="replace").strip().removeprefix("Error: "))
 
 
 @contextlib.asynccontextmanager

@@ -129,11 +129,7 @@ class _Slot:
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            if self._process is None:
-                await self.start()
-            if not self.serving.is_set():
-                await self.serves()
-            code = await self.end()
+            code = await self._live()
             if self._stopping.is_set():
                 return
             failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
@@ -141,6 +137,18 @@ class _Slot:
             self._log.error("worker.died", worker=self._number, exit=code, restart_in_seconds=delay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay)
+
+    async def _live(self) -> int | None:
+        """Return the exit code of the process once it ends, None when there is no room for one."""
+        try:
+            if self._process is None:
+                await self.start()
+        except OSError as error:
+            self._log.error("worker.not_started", worker=self._number, reason=error.strerror)  # noqa: TRY400
+            return None
+        if not self.serving.is_set():
+            await self.serves()
+        return await self.end()
 
     async def start(self) -> None:
         """Start a process in a group of its own, so that Ctrl-C reaches it through us alone."""

@@ -30,8 +30,7 @@ def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment
 
 
 @pytest.fixture
-def deployment(_deployment: Deployment) -> Iterator[Deployment]:
-    """Yield two instances with Redis in use; afterwards everything is healed."""
+def deployment(_deployment: Deployment) -> Deployment:
+    """Return two instances with Redis in use: whatever the test before has done is healed."""
     _deployment.heal()
-    yield _deployment
-    _deployment.heal()
+    return _deployment

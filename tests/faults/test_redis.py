@@ -15,7 +15,7 @@ from tests.redis_server import wait_for
 from tests.server import claims_of
 
 #: How long the load goes on with the fault in place.
-SECONDS = 10.0 if os.environ.get("FAULTS") == "long" else 1.2
+SECONDS = 10.0 if os.environ.get("FAULTS") == "long" else 0.8
 
 P99_SECONDS = 0.3
 
@@ -197,7 +197,7 @@ def test_rds_12_a_lost_reply(deployment: Deployment) -> None:
     assert d.a.revoke(token, d.client).status == 200
     d.network_a.heal()
     assert d.a.revoke(token, d.client).status == 200
-    log = d.a.log() + d.b.log()
+    log = d.a.log()  # both write to it
     assert len(re.findall(f'"jti":"{claims_of(token)["jti"]}","event":"token.revoked"', log)) == 1
     assert d.is_active(d.b, token) is False
 
