@@ -1,4 +1,4 @@
-"""The documentation holds: its commands run as they stand, its tables are those of the code, its links lead somewhere."""
+"""The documentation holds: commands run as they stand, tables are those of the code, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,7 +92,7 @@ def test_the_templates_of_the_claims_page_compile() -> None:
     template, rendered, declared = blocks
     assert compile_template(declared).request_parameters == {"user_id", "plan"}
     metadata = {"stytch_user_id": "user-7", "tenant": 42}
-    context = {
+    context: dict[str, dict[str, Any]] = {
         "client": {"client_name": "billing", "trusted_metadata": metadata},
         "workspace": {"name": "default"},
     }

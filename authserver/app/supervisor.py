@@ -144,7 +144,7 @@ class _Slot:
             if self._process is None:
                 await self.start()
         except OSError as error:
-            self._log.error("worker.not_started", worker=self._number, reason=error.strerror)  # noqa: TRY400
+            self._log.error("worker.not_started", worker=self._number, reason=error.strerror)
             return None
         if not self.serving.is_set():
             await self.serves()

@@ -30,13 +30,15 @@ class RevocationIndex:
         }
 
     def apply(self, entries: Iterable[Revocation]) -> None:
-        """Take up entries, in any order, any number of times."""
+        """Take up entries, in any order, any number of times. A million of them make a start wait: no call too many."""
+        tokens, ends, from_bytes = self._tokens, self._bucket_ends, int.from_bytes
         for entry in entries:
             if entry.kind is RevocationKind.JTI:
                 token_id = token_id_bytes(entry.value)
-                bucket = _bucket(token_id)
-                self._tokens[bucket].add(token_id)
-                self._bucket_ends[bucket] = max(self._bucket_ends[bucket], entry.expires_at)
+                bucket = from_bytes(token_id[:6], "big") // _MS_PER_BUCKET  # `_bucket`, without two calls
+                tokens[bucket].add(token_id)
+                if entry.expires_at > ends[bucket]:  # noqa: PLR1730 - `max` is a call
+                    ends[bucket] = entry.expires_at
             else:
                 marks, place = self._watermarks[entry.kind], (entry.workspace_id, entry.value)
                 revoked_at_ms, expires_at = marks.get(place, (0, 0))
