@@ -34,7 +34,8 @@ from authserver.endpoints.revoke import RevocationEndpoint
 from authserver.endpoints.token import TokenEndpoint
 from authserver.tokens.standing import AdminTokenCheck
 from authserver.wire.door import REQUEST_ID_KEY, FrontDoor, TrustedProxies
-from authserver.wire.http import Endpoint, Receive, Scope, Send, send_answer
+from authserver.wire.http import Endpoint, Receive, Scope, Send
+from authserver.wire.response import send_answer
 
 
 def build_surface(runtime: Runtime, *, draining: Callable[[], bool] = lambda: False) -> FrontDoor:

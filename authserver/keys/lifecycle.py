@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from authserver.core.errors import NotFound
 from authserver.core.resource import SigningAlg
@@ -28,8 +29,7 @@ class Policy:
     leeway_seconds: int = 60
 
 
-@dataclass(frozen=True, slots=True)
-class KeyGroup:
+class KeyGroup(NamedTuple):
     """Whose keys these are: a workspace's for one algorithm, or one resource's for HS256."""
 
     workspace_id: str

@@ -45,10 +45,13 @@ class Decision:
 class _Request(OAuth2Request):  # type: ignore[misc] # Authlib has no types
     """A token request for Authlib. The transport was judged once, from the issuer, when the server started."""
 
+    method = "POST"
+
     def __init__(self, grant_type: str, scope: str | None, loaded: Loaded) -> None:
-        super().__init__("POST", "https://checked-at-start")
+        # Authlib's own initialiser judges the transport of each request, and costs as much as its grant.
         self.payload = BasicOAuth2Payload({"grant_type": grant_type, "scope": scope})
         self.loaded = loaded
+        self.client = None
 
 
 class _ClientForGrant:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, select, text
+from sqlalchemy import and_, delete, func, select, text
 
 from authserver.core.revocation import Revocation, RevocationKind
 from authserver.storage.connections import Connections, retried
@@ -79,8 +79,13 @@ class SqlRevocationStore:
         return [_from_row(row) for row in await self._connections.rows(_PAGE, after, limit)]
 
     async def prune(self, now_seconds: int) -> int:
-        """Delete the entries whose `expires_at` has passed, in several transactions; return how many."""
-        expired = select(table.c.sequence).where(table.c.expires_at < now_seconds).limit(BATCH)
+        """Delete the entries whose `expires_at` has passed, in several transactions; return how many.
+
+        The newest entry stays: it is the position that everybody compares with.
+        """
+        newest = select(func.max(table.c.sequence)).scalar_subquery()
+        expired = select(table.c.sequence).where(table.c.expires_at < now_seconds, table.c.sequence < newest)
+        expired = expired.limit(BATCH)
         deleted = 0
         while True:
             async with self._connections.writing() as connection:

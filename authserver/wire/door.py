@@ -17,10 +17,11 @@ from typing import Any
 import structlog
 
 from authserver.core.errors import AuthServerError, MethodNotAllowed, NotFound, ServerError, TemporarilyUnavailable
-from authserver.telemetry.logs import current_request_id
+from authserver.telemetry.logs import current_request_id, request_log
 from authserver.telemetry.metrics import Metrics
 from authserver.wire.answers import error_answer
-from authserver.wire.http import Answer, ClientGone, Endpoint, Receive, Request, Scope, Send, send_answer
+from authserver.wire.http import Answer, ClientGone, Endpoint, Receive, Request, Scope, Send
+from authserver.wire.response import send_answer
 
 #: Where an ASGI application behind the door finds the request id.
 REQUEST_ID_KEY = "authserver.request_id"
@@ -101,7 +102,8 @@ class FrontDoor:
         self._metrics = metrics
         self._proxies = proxies
         self._new_request_id = RequestIds()
-        self._log = structlog.get_logger().bind()  # bound once: the lazy one is built anew for each line
+        self._log_request = request_log()
+        self._log = structlog.get_logger()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3)."""
@@ -133,14 +135,15 @@ class FrontDoor:
                     await send_answer(send, answer, *_headers(request_id))
             seconds = time.perf_counter() - started
             self._metrics.observe_request(name, status, seconds)
-            self._log.info(
-                "request",
-                method=scope["method"],
-                path=scope["raw_path"].decode("latin-1"),
-                status=status,
-                ms=round(seconds * 1000, 2),
-                address=address,
-                **notes,
+            self._log_request(
+                {
+                    "method": scope["method"],
+                    "path": scope["raw_path"].decode("latin-1"),
+                    "status": status,
+                    "ms": round(seconds * 1000, 2),
+                    "address": address,
+                    **notes,
+                }
             )
         finally:
             current_request_id.reset(context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 from authserver.core.errors import InvalidRequest
 from authserver.wire.http import Request
@@ -47,12 +47,7 @@ async def read_form(request: Request) -> Form:
 
 def parse_form(body: bytes) -> Form:
     """Parse an urlencoded body strictly: UTF-8, at most 64 fields, nothing twice but `resource`."""
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS
-        )
-    except ValueError:
-        raise InvalidRequest("the body is no ASCII form, or has too many fields") from None
+    pairs = _pairs(body)
     fields: dict[str, str] = {}
     resources: list[str] = []
     seen: set[str] = set()
@@ -66,6 +61,24 @@ def parse_form(body: bytes) -> Form:
         seen.add(name)
         _check_text(name, value)
     return Form(fields, tuple(resources))
+
+
+def _pairs(body: bytes) -> list[tuple[str, str]]:
+    """Split the body (RFC 6749 appendix B); escapes are undone only where there are any."""
+    try:
+        text = body.decode("ascii")
+    except UnicodeDecodeError:
+        raise InvalidRequest("the body is no ASCII form") from None
+    parts = [part.partition("=") for part in text.split("&") if part]
+    if len(parts) > MAX_FIELDS:
+        raise InvalidRequest("the form has too many fields")
+    if "%" in text or "+" in text:
+        return [(_unescaped(name), _unescaped(value)) for name, _, value in parts]
+    return [(name, value) for name, _, value in parts]
+
+
+def _unescaped(text: str) -> str:
+    return unquote_plus(text, errors="surrogateescape")
 
 
 def _check_type(values: list[bytes]) -> None:

@@ -83,13 +83,6 @@ class Answer:
     headers: tuple[tuple[bytes, bytes], ...] = (JSON, NO_STORE)
 
 
-async def send_answer(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> None:
-    """Send a complete response, with its length and `more` headers."""
-    headers = [*answer.headers, *more, (b"content-length", b"%d" % len(answer.body))]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
-
-
 class Endpoint(Protocol):
     """One address of the server. `methods` is the value of its Allow header, for example `GET, HEAD`."""
 

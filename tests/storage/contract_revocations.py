@@ -95,12 +95,23 @@ class RevocationContract(Contract):
         """The number is told; a sequence that was pruned is never given again."""
 
         async def scenario(stores: Stores) -> None:
-            kept, pruned = await stores.revocations.add([a_revocation("t1"), a_revocation("t2", expires_at=NOW - 1)])
+            old = a_revocation("t2", expires_at=NOW - 1)
+            first, pruned, last = await stores.revocations.add([a_revocation("t1"), old, a_revocation("t3")])
             assert await stores.revocations.prune(NOW) == 1
             assert await stores.revocations.prune(NOW) == 0
-            assert await _all(stores) == [kept]
+            assert await _all(stores) == [first, last]
             (again,) = await stores.revocations.add([a_revocation("t2")])
             assert again.sequence > pruned.sequence
+
+        self.run(scenario)
+
+    def test_the_newest_entry_is_never_pruned(self) -> None:
+        """After a quiet hour the position that everybody compares with is still there."""
+
+        async def scenario(stores: Stores) -> None:
+            _, newest = await stores.revocations.add([a_revocation(t, expires_at=NOW - 1) for t in ("t1", "t2")])
+            assert await stores.revocations.prune(NOW) == 1
+            assert await _all(stores) == [newest]
 
         self.run(scenario)
 
