@@ -7,11 +7,11 @@ BIN := .venv/bin
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --upgrade
 LOCK := tests/requirements.txt
-POSTGRESQL := $(if $(wildcard /usr/lib/postgresql/*/bin/initdb),,initdb=postgresql)
+SERVERS := redis-server redis-sentinel pg_ctlcluster=postgresql
 MANIFESTS := $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*/*.yaml))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt bench fuzz reference lock wheel clean
+.PHONY: help setup run demo test check fmt bench fuzz faults reference lock wheel clean
 
 help: ## print this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -34,7 +34,7 @@ demo: setup ## do the whole job once, against a server of its own, and print eac
 	@$(BIN)/python docs/demo.py
 
 test: setup ## all tests
-	@tests/system_packages curl openssl redis-server redis-sentinel nginx=nginx-light $(POSTGRESQL)
+	@tests/system_packages curl openssl nginx=nginx-light $(SERVERS)
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup ## ruff, mypy --strict, import-linter, docs in step with the code
@@ -56,6 +56,11 @@ bench: setup ## our figures beside the peers', in one run
 
 fuzz: setup ## the long form of the fuzz tests
 	@HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest -n auto -k "fuzz or property"
+
+faults: setup ## the long form of the fault tests, and their report
+	@tests/system_packages $(SERVERS)
+	@FAULTS=long $(BIN)/python -m pytest -q tests/faults
+	@$(BIN)/python -m tests.faults
 
 reference: setup ## write docs/reference.md from the code
 	@$(BIN)/python -m tests.reference
