@@ -3,7 +3,7 @@
 cli/             the command line: serve · clients · resources · claims · keys · tokens · migrate · doctor
 app/             the composition root: builds every object, mounts every route, runs the process
     ── surfaces: HTTP in, HTTP out; they do not know each other ──
-endpoints/       token (RFC 6749 §3.2) · revoke (7009) · introspect (7662) · metadata (8414) · jwks (7517) · health
+endpoints/       token (RFC 6749 §3.2) · revoke (7009) · introspect (7662) · revocations (the feed) · metadata (8414) · …
 admin/           the management API, /admin/v1: one file for each thing that is administered
 wire/            what surfaces share: the front door, forms, credentials, answers, errors, limits of the transport
     ── use cases: load (async) → decide (pure) → save (async) ──
@@ -15,12 +15,12 @@ clients/         registration, the directory in memory, authentication by secret
 resources/       audiences and their token policy
 claims/          claims templates: the language, compiled once
 keys/            signing keys: sealed at rest, rotated, published; signing and verifying our own tokens
-revocation/      what has been revoked, in memory
+revocation/      what has been revoked, in memory, and whether that is complete
 audit/           security events of a fixed vocabulary
 limits/          what one caller may ask
 telemetry/       logs and metrics
 replication/     how a process hears of what others changed
-storage/         the database: SQLite
+storage/         the database, SQLite or PostgreSQL; the beacon in Redis
     ── vocabulary: standard library only ──
 core/            frozen values, the error table, the store Protocols
 

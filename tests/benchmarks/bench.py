@@ -1,6 +1,6 @@
 """What every section is given."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,13 @@ class Bench:
     folder: Path
 
     @contextmanager
-    def own_server(self, data_name: str, *, port: int | None = None) -> Iterator[tuple[Server, Client]]:
+    def own_server(
+        self, data_name: str, *, port: int | None = None, settings: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[Server, Client]]:
         """Run our server on a folder of that name, with a client made for the occasion."""
         data = self.folder / data_name
-        with own_server(data, port=port or free_port(), core=self.cores.server) as server:
-            yield server, create_client(data, "benchmark")
+        with own_server(data, port=port or free_port(), core=self.cores.server, settings=settings) as server:
+            yield server, create_client(data, "benchmark", settings)
 
     @contextmanager
     def peer_servers(self, *, introspected: bool) -> Iterator[list[tuple[Peer, Server]]]:

@@ -17,6 +17,7 @@ class Options:
     clients: int = 10_000
     revocations: int = 1_000_000
     starts: int = 5
+    revoked_elsewhere: int = 10_000
     memory_seconds: int = 60
     only: tuple[str, ...] = ()
     unpinned: bool = False
@@ -26,7 +27,15 @@ class Options:
 
 FULL = Options()
 QUICK = replace(
-    FULL, rounds=1, seconds=1, warm_up_seconds=1, clients=500, revocations=20_000, starts=2, memory_seconds=6
+    FULL,
+    rounds=1,
+    seconds=1,
+    warm_up_seconds=1,
+    clients=500,
+    revocations=20_000,
+    starts=2,
+    memory_seconds=6,
+    revoked_elsewhere=200,
 )
 
 

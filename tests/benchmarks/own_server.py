@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -30,8 +30,12 @@ VALUES ('jti', ?, ?, ?, ?, '', 'benchmark')
 
 
 @contextmanager
-def own_server(data: Path, *, port: int, core: int | None, wait: bool = True) -> Iterator[Server]:
+def own_server(
+    data: Path, *, port: int, core: int | None, wait: bool = True, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Run our server on the folder `data` until the block ends: one worker, SQLite, everything on.
+
+    `settings` are AUTHSERVER_* variables that make it something else.
 
     The port is part of the issuer: a server that knows its tokens again must have the port that it had.
     With `wait` false the block begins at once, whether or not the server is ready.
@@ -41,7 +45,9 @@ def own_server(data: Path, *, port: int, core: int | None, wait: bool = True) ->
     data.mkdir(exist_ok=True)
     command = [str(_COMMAND), "serve", "--dev", "--port", str(port)]
     log = data.with_name(f"{data.name}.log")
-    with running(command, environment=_environment(data), folder=_PROJECT, log=log, core=core) as process:
+    with running(
+        command, environment={**_environment(data), **(settings or {})}, folder=_PROJECT, log=log, core=core
+    ) as process:
         server = Server(
             name=OWN_NAME,
             port=port,
@@ -55,13 +61,13 @@ def own_server(data: Path, *, port: int, core: int | None, wait: bool = True) ->
         yield server
 
 
-def create_client(data: Path, name: str) -> Client:
+def create_client(data: Path, name: str, settings: Mapping[str, str] | None = None) -> Client:
     """Create a client with the command line."""
     arguments = ["clients", "create", "--name", name, "--scope", SCOPE, "--audience", AUDIENCE, "--json"]
     finished = subprocess.run(
         [str(_COMMAND), *arguments],
         cwd=_PROJECT,
-        env=_environment(data),
+        env={**_environment(data), **(settings or {})},
         capture_output=True,
         text=True,
         check=False,

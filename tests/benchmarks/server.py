@@ -140,5 +140,5 @@ class Connection:
         content = response.read()
         if response.status not in {http.client.OK, http.client.CREATED}:
             raise BenchmarkError(f"{path} answered {response.status}: {content.decode(errors='replace')}")
-        answer: dict[str, Any] = json.loads(content)
+        answer: dict[str, Any] = json.loads(content) if content else {}
         return answer

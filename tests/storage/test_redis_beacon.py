@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -240,6 +241,7 @@ def test_a_cluster() -> None:
 
     with start_cluster() as cluster:
         with_beacon(cluster.url, scenario)
+    gc.collect()  # here, and not in whatever test comes next
 
 
 def test_a_cluster_speaks() -> None:

@@ -9,6 +9,7 @@ from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Results
 from tests.benchmarks.sections.ceiling import measure_ceiling
 from tests.benchmarks.sections.clients import measure_clients
+from tests.benchmarks.sections.instances import measure_instances
 from tests.benchmarks.sections.introspection import measure_introspection
 from tests.benchmarks.sections.memory import measure_memory
 from tests.benchmarks.sections.revoked import measure_revoked
@@ -23,4 +24,5 @@ SECTIONS: Mapping[str, Callable[[Bench], Results]] = {
     "start": measure_start,
     "memory": measure_memory,
     "ceiling": measure_ceiling,
+    "instances": measure_instances,
 }
