@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -130,16 +132,27 @@ async def load(capabilities: Capabilities) -> None:
     async def keys_changed(_: frozenset[str] | None) -> None:
         await c.keys.load()
 
-    await c.keys.load()
-    await c.follower.start(
-        handlers={
-            ChangeKind.CLIENT: clients_changed,
-            ChangeKind.SIGNING_KEY: keys_changed,
-            ChangeKind.RESOURCE: resources_changed,
-            ChangeKind.TEMPLATE: templates_changed,
-        },
-        revocations=c.revocations.follow,
-    )
+    with _collector_at_rest():
+        await c.keys.load()
+        await c.follower.start(
+            handlers={
+                ChangeKind.CLIENT: clients_changed,
+                ChangeKind.SIGNING_KEY: keys_changed,
+                ChangeKind.RESOURCE: resources_changed,
+                ChangeKind.TEMPLATE: templates_changed,
+            },
+            revocations=c.revocations.follow,
+        )
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Spare the garbage collector its rounds over what is only being loaded: a fifth of a million entries' time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 async def _beacon(settings: Settings) -> RedisBeacon | None:
