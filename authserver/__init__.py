@@ -3,7 +3,7 @@
 cli/             the command line: serve · clients · resources · claims · keys · tokens · migrate · doctor
 app/             the composition root: builds every object, mounts every route, runs the process
     ── surfaces: HTTP in, HTTP out; they do not know each other ──
-endpoints/       token (RFC 6749 §3.2) · revoke (7009) · introspect (7662) · revocations (the feed) · metadata (8414) · …
+endpoints/       token (RFC 6749 §3.2) · revoke (7009) · introspect (7662) · revocations (feed) · metadata (8414) · …
 admin/           the management API, /admin/v1: one file for each thing that is administered
 wire/            what surfaces share: the front door, forms, credentials, answers, errors, limits of the transport
     ── use cases: load (async) → decide (pure) → save (async) ──
