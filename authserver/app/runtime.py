@@ -91,7 +91,14 @@ async def _tokens(c: Capabilities) -> Tokens:
     settings = c.settings
     door = ClientDoor(authenticator=c.authenticator, usage=c.usage, audit=c.audit, clock=c.clock)
     gate = _gate(c)
-    standing = TokenStanding(keys=c.keys, revocations=c.revocations, directory=c.directory, gate=gate, clock=c.clock)
+    standing = TokenStanding(
+        keys=c.keys,
+        revocations=c.revocations,
+        directory=c.directory,
+        gate=gate,
+        clock=c.clock,
+        leeway_seconds=settings.leeway_seconds,
+    )
     misses = MissBudget(
         limit=settings.introspection_misses_per_minute,
         clock=c.clock,

@@ -25,13 +25,18 @@ class TokenStanding:
         directory: ClientDirectory,
         gate: CompletenessGate,
         clock: Clock,
+        leeway_seconds: int,
     ) -> None:
-        """Answer as long as `gate` says that the knowledge of revocations is good enough."""
+        """Answer as long as `gate` says that the knowledge of revocations is good enough.
+
+        Another instance's clock may be ahead of ours by `leeway_seconds`; nothing is added to `exp`.
+        """
         self._keys = keys
         self._revocations = revocations
         self._directory = directory
         self._gate = gate
         self._clock = clock
+        self._leeway_seconds = leeway_seconds
 
     def read(self, token: str) -> AccessToken:
         """Return the token if it is of our making; raise InvalidToken. Time and revocation are not judged."""
@@ -43,7 +48,7 @@ class TokenStanding:
         Raises InvalidToken with the reason, or TemporarilyUnavailable when revocations may be missed.
         """
         now = seconds(self._clock())
-        if not token.not_before <= now < token.expires_at:
+        if not token.not_before - self._leeway_seconds <= now < token.expires_at:
             raise InvalidToken("the token has expired, or is not yet valid")
         await self._gate.require_complete()
         if self._revocations.is_revoked(token):

@@ -88,7 +88,7 @@ def test_an_upgrade_that_dies_leaves_nothing_half_done(tmp_path: Path, statement
 
 
 def test_a_database_ahead_of_the_code_is_refused(database_path: Path) -> None:
-    """One line says what to do; status, pending and upgrade agree."""
+    """MIG-03: an older version refuses with one line that says what to do; status, pending and upgrade agree."""
     with closing(sqlite3.connect(database_path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     url = f"sqlite:///{database_path}"

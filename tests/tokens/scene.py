@@ -27,6 +27,7 @@ from authserver.tokens.standing import TokenStanding
 NOW_MS = 1_800_000_000_000
 NOW = NOW_MS // 1000
 GRACE_SECONDS = 5
+LEEWAY_SECONDS = 60
 API = "https://api.example.com"
 
 
@@ -50,6 +51,7 @@ class Scene:
             directory=self.directory,
             gate=PollingGate(knowledge=self, grace_seconds=GRACE_SECONDS),
             clock=lambda: self.now_ms,
+            leeway_seconds=LEEWAY_SECONDS,
         )
 
     # ── what the parts do ──
