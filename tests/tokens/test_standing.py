@@ -36,7 +36,7 @@ def test_a_good_token(scene: Scene) -> None:
     [(-61, False), (-60, True), (-30, True), (0, True), (3599, True), (3600, False), (10**9, False)],
 )
 def test_the_boundaries_of_time(scene: Scene, offset_seconds: int, good: bool) -> None:  # noqa: FBT001
-    """CLK-02, CLK-03: good from the leeway before `nbf`, for an instance whose clock is behind, until `exp`, excluded."""
+    """CLK-02, CLK-03: good from a leeway before `nbf`, for instances that are behind, until `exp`, itself excluded."""
     text = scene.issue("cl_1")
     scene.now_ms = NOW_MS + offset_seconds * 1000
     if good:
