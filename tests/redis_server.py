@@ -19,6 +19,7 @@ import redis
 from tests.server import free_port
 
 START_SECONDS = 10
+ATTEMPTS = 3
 SENTINEL_SERVICE = "main"
 CLUSTER_NODES = 3
 SLOTS = 16_384
@@ -62,7 +63,7 @@ class RedisServer:
         command = ["redis-server", *place, *words]
         with (self.directory / f"redis-{self.port}.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for(self._answers, f"Redis on port {self.port}")
+        wait_for(lambda: self._answers() or self._ended(), f"Redis on port {self.port}")
 
     def stop(self) -> None:
         """End it in order, if it runs."""
@@ -83,6 +84,9 @@ class RedisServer:
         """Let it go on after `suspend`."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
+
+    def _ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
 
     def _answers(self) -> bool:
         try:
@@ -175,7 +179,7 @@ def start_cluster() -> Iterator[ClusterRedis]:
         for number in range(CLUSTER_NODES):
             options = {"cluster-enabled": "yes", "cluster-config-file": f"nodes-{number}.conf"}
             options["cluster-node-timeout"] = "1000"
-            nodes.append(_started(stack, directory, options, port=_low_port()))
+            nodes.append(_started(stack, directory, options, choose_port=_low_port))
         addresses = [f"127.0.0.1:{node.port}" for node in nodes]
         create = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
         subprocess.run(create, check=True, capture_output=True, timeout=START_SECONDS * 2)
@@ -195,14 +199,22 @@ def wait_for(condition: Callable[[], bool], name: str, seconds: float = START_SE
 
 
 def _started(
-    stack: contextlib.ExitStack, directory: Path, options: dict[str, str], *, port: int | None = None
+    stack: contextlib.ExitStack,
+    directory: Path,
+    options: dict[str, str],
+    *,
+    choose_port: Callable[[], int] = free_port,
 ) -> RedisServer:
-    own = directory / str(len(list(directory.iterdir())))
-    own.mkdir()
-    server = RedisServer(own, port or free_port(), options)
-    stack.callback(server.stop)
-    server.start()
-    return server
+    """Start a server; when somebody was faster on its port, start it on another one."""
+    for _ in range(ATTEMPTS):
+        own = directory / str(len(list(directory.iterdir())))
+        own.mkdir()
+        server = RedisServer(own, choose_port(), options)
+        server.start()
+        if server.process is not None and server.process.poll() is None:
+            stack.callback(server.stop)
+            return server
+    raise AssertionError("Redis ends as soon as it is started")
 
 
 @contextlib.contextmanager
