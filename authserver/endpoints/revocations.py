@@ -74,6 +74,7 @@ def _position(cursor: str | None, epoch: str) -> int | None:
 def _wait_seconds(text: str | None) -> int:
     if text is None:
         return 0
-    if not (text.isascii() and text.isdigit() and int(text[:6]) <= MAX_WAIT_SECONDS):
+    seconds = int(text) if text.isascii() and text.isdigit() else -1  # the query's length bounds the digits
+    if not 0 <= seconds <= MAX_WAIT_SECONDS:
         raise InvalidRequest(f"wait must be a number of seconds up to {MAX_WAIT_SECONDS}")
-    return int(text)
+    return seconds

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -27,7 +28,7 @@ _ES256_INTEGER_BYTES = 32
 class JwsKey:
     """One key with the one algorithm that it is for, joserfc's own. It never sees a header."""
 
-    __slots__ = ("_algorithm_sign", "_key", "_sign", "_verify", "alg")
+    __slots__ = ("_key", "_sign", "_verify", "alg")
 
     def __init__(self, alg: SigningAlg, key: Key) -> None:
         """Bind the two; raise joserfc's JoseError when type, curve, `use` or `alg` of the key do not fit."""
@@ -37,15 +38,12 @@ class JwsKey:
         self.alg = alg
         self._key = key
         private = key.private_key if isinstance(key, ECKey) else None
-        self._sign = _es256_signer(private) if private else None
-        self._algorithm_sign = algorithm.sign
+        self._sign = _es256_signer(private) if private else partial(algorithm.sign, key=key)
         self._verify = algorithm.verify
 
     def sign(self, signing_input: bytes) -> bytes:
         """Return the signature or MAC of the signing input (RFC 7515 §5.1)."""
-        if self._sign is not None:
-            return self._sign(signing_input)
-        return self._algorithm_sign(signing_input, self._key)
+        return self._sign(signing_input)
 
     def verifies(self, signing_input: bytes, signature: bytes) -> bool:
         """Tell whether the signature or MAC is good (RFC 7515 §5.2)."""

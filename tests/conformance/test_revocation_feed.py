@@ -120,7 +120,8 @@ def test_only_resource_servers_may_read(server: RunningServer, reader: dict[str,
 
 
 @pytest.mark.parametrize(
-    "query", ["?wait=-1", "?wait=61", "?wait=x", "?wait=1&wait=1", "?token=x", "?after=" + "x" * 300]
+    "query",
+    ["?wait=-1", "?wait=61", "?wait=0000009999999", "?wait=x", "?wait=1&wait=1", "?token=x", "?after=" + "x" * 300],
 )
 def test_a_malformed_query_is_refused(server: RunningServer, reader: dict[str, Any], query: str) -> None:
     """Unknown, repeated, oversized and senseless parameters are invalid_request."""
