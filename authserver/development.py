@@ -18,6 +18,8 @@ from authserver.settings import Settings
 SECRET_KEY_FILE = "secret-key"
 ADMIN_TOKEN_FILE = "admin-token"
 
+_ANY_HOST = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
 
 def prepare(settings: Settings) -> Settings:
     """Create the data directory and its secrets where they are missing, and return settings that use them.
@@ -32,11 +34,17 @@ def prepare(settings: Settings) -> Settings:
         raise ConfigurationError(
             f"AUTHSERVER_DATA_DIR: cannot write to {settings.data_dir} ({error.strerror}); name a writable directory."
         ) from None
-    issuer = settings.issuer or f"http://{_host_in_url(settings.host)}:{settings.port}"
+    issuer = settings.issuer or local_address(settings)
     update: dict[str, object] = {"issuer": issuer}
     if "shutdown_delay_seconds" not in settings.model_fields_set:
         update["shutdown_delay_seconds"] = 0  # nobody sends requests here but who stops it
     return from_data_dir(settings).model_copy(update=update)
+
+
+def local_address(settings: Settings) -> str:
+    """Return the URL at which this machine reaches the server."""
+    host = "127.0.0.1" if settings.host in _ANY_HOST else settings.host
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def from_data_dir(settings: Settings) -> Settings:
@@ -62,9 +70,3 @@ def _create(path: Path, content: str) -> None:
         return
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(content + "\n")
-
-
-def _host_in_url(host: str) -> str:
-    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host

@@ -20,6 +20,7 @@ from authserver.core.errors import ConfigurationError, TemporarilyUnavailable
 from authserver.core.identifiers import DEFAULT_WORKSPACE
 from authserver.core.ports import ChangeKind
 from authserver.core.resource import Resource, SigningAlg
+from authserver.development import local_address
 from authserver.keys.lifecycle import Policy
 from authserver.keys.ring import KeyRing
 from authserver.keys.sealing import Sealer
@@ -72,7 +73,7 @@ class Capabilities:
 
 async def build_capabilities(settings: Settings, database: Database, clock: Clock, metrics: Metrics) -> Capabilities:
     """Build every capability. Nothing is loaded yet."""
-    issuer = settings.issuer or await database.state.get(ISSUER_STATE) or f"http://{settings.host}:{settings.port}"
+    issuer = settings.issuer or await database.state.get(ISSUER_STATE) or local_address(settings)
     follower = Follower(changes=database.changes)
     directory = ClientDirectory(
         store=database.clients,

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from authserver.development import ADMIN_TOKEN_FILE
+from authserver.development import ADMIN_TOKEN_FILE, local_address
 from authserver.settings import Settings
 
-_ANY_HOST = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 _DATA_DIR = "AUTHSERVER_DATA_DIR"
 _DATABASE_AND_KEY = ("DATABASE_URL", "DATABASE_URL_FILE", "SECRET_KEY", "SECRET_KEY_FILE")
 
@@ -31,12 +30,6 @@ Create a client, get a token, introspect it{_with_the_same(environment)}:
 
 Stop with Ctrl-C.
 """
-
-
-def local_address(settings: Settings) -> str:
-    """Return the URL at which this machine reaches the server."""
-    host = "127.0.0.1" if settings.host in _ANY_HOST else settings.host
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def command_line(environment: Mapping[str, str], program: str) -> str:

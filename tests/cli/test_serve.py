@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from authserver.cli.welcome import command_line, local_address, welcome
+from authserver.cli.welcome import command_line, welcome
+from authserver.development import local_address
 from authserver.settings import read_settings
 from tests.cli.command import CommandLine
 from tests.server import AUTHSERVER, free_port
