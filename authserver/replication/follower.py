@@ -94,16 +94,18 @@ class Follower:
             raise TemporarilyUnavailable("the database has not answered for too long to know what changed")
 
     async def _apply(self) -> None:
+        """Hand on what is new. The position moves when every handler is through: what failed comes again."""
         changes = await self._changes.since(self._position)
         if changes is None:
-            self._position = await self._changes.position()
+            position = await self._changes.position()
             for handler in self._handlers.values():
                 await handler(None)
         else:
+            position = changes[-1].sequence if changes else self._position
             for kind, handler in self._handlers.items():
                 keys = frozenset(change.key for change in changes if change.kind is kind)
                 if keys:
                     await handler(keys)
-            self._position = changes[-1].sequence if changes else self._position
         if self._revocations is not None:
             await self._revocations()
+        self._position = position

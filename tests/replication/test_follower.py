@@ -151,6 +151,23 @@ def test_a_pruned_log_forgets_everything() -> None:
     started(then)
 
 
+@pytest.mark.parametrize("where", [*ChangeKind, "revocations"])
+def test_forgetting_everything_is_tried_again(where: ChangeKind | str) -> None:
+    """INT-10: after a pruned log too, a handler that fails is called again until every cache has forgotten."""
+
+    async def then(process: Process) -> None:
+        process.log.write(ChangeKind.CLIENT, "cl_1")
+        process.log.pruned_to = 1
+        process.failing.add(where)
+        with pytest.raises(TemporarilyUnavailable):
+            await process.follower.catch_up()
+        process.failing.clear()
+        await process.follower.catch_up()
+        assert {kind for kind, keys in process.seen if keys is None} == {*ChangeKind, "revocations"}
+
+    started(then)
+
+
 @pytest.mark.parametrize("where", [ChangeKind.CLIENT, ChangeKind.TEMPLATE, "revocations"])
 def test_what_failed_is_tried_again(where: ChangeKind | str) -> None:
     """INT-10: a handler that fails loses nothing: the same changes come again with the next look."""
