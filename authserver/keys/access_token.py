@@ -11,7 +11,7 @@ import msgspec
 from authserver.core.access_token import AccessToken
 from authserver.core.client import Json
 from authserver.core.resource import SigningAlg, TokenType
-from authserver.keys.errors import TokenRefused
+from authserver.jose.errors import TokenRefused
 
 # The holder of an HS256 secret can sign what we never would: whatever is used later is bounded here.
 _Text = Annotated[str, msgspec.Meta(min_length=1)]

@@ -1,15 +1,8 @@
-"""What can go wrong with keys and with the tokens that they sign."""
+"""What can go wrong with keys."""
 
 from __future__ import annotations
 
-from authserver.core.errors import InvalidToken, ServerError
-
-
-class TokenRefused(InvalidToken):
-    """The text is not a token that one of our keys has signed for us (RFC 6750 §3.1, `invalid_token`).
-
-    `reason` says which check failed, in words of our own: nothing of the token is repeated.
-    """
+from authserver.core.errors import ServerError
 
 
 class SealBroken(ServerError):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from authserver.core.resource import SigningAlg, TokenType
-from authserver.keys.compact import JwsKey, encode_segment, header_segment
+from authserver.jose.compact import JwsKey, encode_segment
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,3 +31,11 @@ class Signer:
         """Return the token in compact form. `claims` must be JSON values: msgspec raises TypeError otherwise."""
         signing_input = self._headers[typ] + b"." + encode_segment(_encode(dict(claims)))
         return (signing_input + b"." + encode_segment(self._key.sign(signing_input))).decode("ascii")
+
+
+def header_segment(kid: str, alg: SigningAlg, typ: TokenType) -> str:
+    """Return the encoded header of every token signed by this key with this `typ`.
+
+    Its bytes are a contract with tokens already issued: a change of member or order refuses them all.
+    """
+    return encode_segment(_encode({"alg": alg.value, "kid": kid, "typ": typ.value})).decode("ascii")

@@ -12,13 +12,13 @@ from joserfc.jwk import Key
 from authserver.core.errors import ServerError
 from authserver.core.resource import SigningAlg, TokenType
 from authserver.core.signing_key import KeyState, SigningKey
+from authserver.jose.compact import JwsKey
 from authserver.keys.access_token import KeyFacts
-from authserver.keys.compact import JwsKey, header_segment
 from authserver.keys.errors import SealBroken
 from authserver.keys.lifecycle import KeyGroup
 from authserver.keys.material import open_private, open_public, published
 from authserver.keys.sealing import Sealer
-from authserver.keys.signer import Signer
+from authserver.keys.signer import Signer, header_segment
 from authserver.keys.verifier import AudienceOf, TokenVerifier
 
 _log = logging.getLogger(__name__)

@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from authserver.core.access_token import AccessToken
+from authserver.jose.compact import JwsKey, open_compact
+from authserver.jose.errors import TokenRefused
 from authserver.keys.access_token import KeyFacts, read_access_token
-from authserver.keys.compact import JwsKey, open_compact
-from authserver.keys.errors import TokenRefused
 
 __all__ = ["AccessToken", "TokenRefused", "TokenVerifier"]
 
@@ -65,7 +65,7 @@ class TokenVerifier:
         digest = sha256(token.encode("ascii")).digest()
         known = self._cache.get(digest)
         if known is None:
-            payload, key = open_compact(token, self._trusted)
+            payload, key = open_compact(token, self._trusted.get)
             known = read_access_token(payload, issuer=self._issuer, key=key)
             self._remember(digest, known)
         else:

@@ -13,7 +13,7 @@ from authserver.core.identifiers import token_id_ms
 from authserver.core.ports import Beacon, RevocationStore
 from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
 from authserver.core.shared_run import SharedRun
-from authserver.revocation.index import RevocationIndex
+from authserver.core.revocation_index import RevocationIndex
 from authserver.revocation.news import News
 
 MAX_VALUE_CHARACTERS = 512

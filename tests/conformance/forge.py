@@ -18,7 +18,7 @@ from authserver.core.identifiers import new_token_id
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState
 from authserver.development import prepare
-from authserver.keys.compact import JwsKey
+from authserver.jose.compact import JwsKey
 from authserver.keys.material import open_private
 from authserver.keys.sealing import Sealer
 from authserver.settings import read_settings

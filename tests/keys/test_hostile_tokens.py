@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authserver.core.resource import SigningAlg, TokenType
-from authserver.keys.compact import encode_segment
-from authserver.keys.errors import TokenRefused
+from authserver.jose.compact import encode_segment
+from authserver.jose.errors import TokenRefused
 from authserver.keys.ring import KeyRing
 from tests.keys.deployment import Deployment
 

@@ -12,7 +12,8 @@ import pytest
 from authserver.core.errors import Conflict, NotFound, ServerError, TemporarilyUnavailable, ValidationFailed
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState
-from authserver.keys.errors import SealBroken, TokenRefused
+from authserver.jose.errors import TokenRefused
+from authserver.keys.errors import SealBroken
 from authserver.keys.sealing import Sealer
 from tests.keys.deployment import SECRET_KEY, Deployment, only
 

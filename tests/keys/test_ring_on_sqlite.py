@@ -11,7 +11,7 @@ import pytest
 
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState
-from authserver.keys.errors import TokenRefused
+from authserver.jose.errors import TokenRefused
 from authserver.keys.ring import KeyRing
 from authserver.storage.database import open_database
 from authserver.storage.migrate import upgrade

@@ -11,7 +11,7 @@ import pytest
 from authserver.core.errors import Conflict, TemporarilyUnavailable
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState, SigningKey
-from authserver.keys.errors import TokenRefused
+from authserver.jose.errors import TokenRefused
 from tests.keys.deployment import POLICY, Deployment, MemoryKeyStore, only
 
 

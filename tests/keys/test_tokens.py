@@ -13,9 +13,9 @@ import pytest
 from jwt.algorithms import OKPAlgorithm
 
 from authserver.core.resource import SigningAlg, TokenType
-from authserver.keys.compact import header_segment
-from authserver.keys.errors import TokenRefused
+from authserver.jose.errors import TokenRefused
 from authserver.keys.ring import KeyRing
+from authserver.keys.signer import header_segment
 from tests.keys.deployment import API, ISSUER, START, Deployment
 
 ASYMMETRIC = [alg for alg in SigningAlg if alg is not SigningAlg.HS256]

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey, Key
 from joserfc.jws import JWSRegistry
 
-from authserver.core.resource import SigningAlg, TokenType
-from authserver.keys.errors import TokenRefused
+from authserver.core.resource import SigningAlg
+from authserver.jose.errors import TokenRefused
 
 K = TypeVar("K")
 
@@ -61,14 +60,6 @@ def _es256_signer(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
     return sign
 
 
-def header_segment(kid: str, alg: SigningAlg, typ: TokenType) -> str:
-    """Return the encoded header of every token signed by this key with this `typ`.
-
-    Its bytes are a contract with tokens already issued: a change of member or order refuses them all.
-    """
-    return encode_segment(msgspec.json.encode({"alg": alg.value, "kid": kid, "typ": typ.value})).decode("ascii")
-
-
 def encode_segment(content: bytes) -> bytes:
     """Return base64url without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(content).rstrip(b"=")
@@ -89,18 +80,18 @@ def decode_segment(segment: bytes) -> bytes:
     return content
 
 
-def open_compact(token: str, trusted: Mapping[str, tuple[JwsKey, K]]) -> tuple[bytes, K]:
-    """Return the payload of an ASCII token and what `trusted` holds with its header's key; raise TokenRefused.
+def open_compact(token: str, key_of: Callable[[str], tuple[JwsKey, K] | None]) -> tuple[bytes, K]:
+    """Return the payload of an ASCII token and what `key_of` holds with the key; raise TokenRefused.
 
-    `trusted` is keyed by whole header segments: the header of a hostile token is never decoded.
+    `key_of` is asked with the encoded header, as it stands; None is a header of no trusted key.
     """
     if token.count(".") != _SEPARATORS:
         raise TokenRefused("not three segments")
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
-    entry = trusted.get(header)
+    entry = key_of(header)
     if entry is None:
-        raise TokenRefused("the header is of no key of ours")
+        raise TokenRefused("the header is of no trusted key")
     content = decode_segment(payload.encode("ascii"))
     if not entry[0].verifies(signed.encode("ascii"), decode_segment(signature.encode("ascii"))):
         raise TokenRefused("the signature is wrong")

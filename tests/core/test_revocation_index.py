@@ -17,7 +17,7 @@ from authserver.core.access_token import AccessToken
 from authserver.core.identifiers import new_token_id, token_id_ms
 from authserver.core.resource import TokenType
 from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
-from authserver.revocation.index import RevocationIndex
+from authserver.core.revocation_index import RevocationIndex
 
 START_MS = 1_800_000_000_000
 LIFE_SECONDS = 3600
@@ -171,8 +171,8 @@ MILLION = """
 import resource, sys, time
 from authserver.core.identifiers import new_token_id
 from authserver.core.revocation import Revocation, RevocationKind
-from authserver.revocation.index import RevocationIndex
-from tests.revocation.test_index import LIFE_SECONDS, START_MS, token_of
+from authserver.core.revocation_index import RevocationIndex
+from tests.core.test_revocation_index import LIFE_SECONDS, START_MS, token_of
 
 def entries(count):
     for number in range(count):
