@@ -8,14 +8,42 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Protocol
 
-from authserver.core.access_token import AccessToken
 from authserver.core.identifiers import token_id_bytes
 from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
 
 _MS_PER_BUCKET = 60_000
 
 _Watermarks = dict[tuple[str, str], tuple[int, int]]  # (workspace, value) → (revoked_at_ms, expires_at)
+
+
+class Revocable(Protocol):
+    """A token, by all that a revocation may name."""
+
+    @property
+    def jti(self) -> str:
+        """Return the token's id, a UUIDv7."""
+
+    @property
+    def client_id(self) -> str:
+        """Return its client."""
+
+    @property
+    def credential_id(self) -> str:
+        """Return the secret it was got with."""
+
+    @property
+    def workspace_id(self) -> str:
+        """Return its workspace."""
+
+    @property
+    def subject(self) -> str:
+        """Return its subject."""
+
+    @property
+    def kid(self) -> str:
+        """Return the key that signed it."""
 
 
 class RevocationIndex:
@@ -45,7 +73,7 @@ class RevocationIndex:
                 # The later of both, each for itself, as the store has it: no token lives again that was refused.
                 marks[place] = (max(revoked_at_ms, entry.revoked_at_ms), max(expires_at, entry.expires_at))
 
-    def is_revoked(self, token: AccessToken) -> bool:
+    def is_revoked(self, token: Revocable) -> bool:
         """Tell whether the token, or everything issued up to its time with one of its values, was revoked."""
         token_id = token_id_bytes(token.jti)
         tokens = self._tokens.get(_bucket(token_id))
@@ -80,7 +108,7 @@ def _bucket(token_id: bytes) -> int:
     return _issued_ms(token_id) // _MS_PER_BUCKET
 
 
-def _value_of(token: AccessToken, kind: RevocationKind) -> str:
+def _value_of(token: Revocable, kind: RevocationKind) -> str:
     match kind:
         case RevocationKind.CLIENT:
             return token.client_id

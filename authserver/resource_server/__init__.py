@@ -1,1 +1,35 @@
-"""What a service imports to check the access tokens of its callers by itself (RFC 9068 §4, RFC 6750)."""
+"""What a service imports to check the access tokens of its callers by itself (RFC 9068 §4, RFC 6750).
+
+`verifier.py` is the door. `check.py` decides without I/O; `engine.py` keeps what it decides by up to date. Imports
+core, jose, joserfc and httpx2; each integration also the framework that it is for.
+"""
+
+from authserver.core.errors import ConfigurationError
+from authserver.resource_server.bearer import bearer_token
+from authserver.resource_server.config import VerifierConfig
+from authserver.resource_server.errors import (
+    CannotVerify,
+    InsufficientScope,
+    InvalidToken,
+    MalformedRequest,
+    MissingToken,
+    Refusal,
+)
+from authserver.resource_server.token import VerifiedToken
+from authserver.resource_server.verifier import Status, ThreadVerifier, Verifier
+
+__all__ = [
+    "CannotVerify",
+    "ConfigurationError",
+    "InsufficientScope",
+    "InvalidToken",
+    "MalformedRequest",
+    "MissingToken",
+    "Refusal",
+    "Status",
+    "ThreadVerifier",
+    "VerifiedToken",
+    "Verifier",
+    "VerifierConfig",
+    "bearer_token",
+]

@@ -1,0 +1,44 @@
+"""The access token of a request (RFC 6750 §2.1): in one Authorization header, and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from urllib.parse import unquote_plus
+
+from authserver.resource_server.errors import InvalidToken, MalformedRequest, MissingToken
+
+#: b64token of RFC 6750 §2.1, which every JWT is.
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+_PARAMETER = "access_token"
+
+
+def bearer_token(authorization: Sequence[str], *, query: str = "", form: str = "") -> str:
+    """Return the token in the values of the Authorization header.
+
+    `query` and `form` are the raw query string and the raw urlencoded body, as far as the service has them: a token
+    there is refused, whether there is a second one in the header or not (RFC 6750 §2, RFC 9700 §4.3.2). Raises
+    MissingToken, MalformedRequest or InvalidToken.
+    """
+    if len(authorization) > 1:
+        raise MalformedRequest("more than one Authorization header")
+    if _names_token(query) or _names_token(form):
+        raise MalformedRequest("an access token in the query or the form")
+    if not authorization:
+        raise MissingToken("no Authorization header")
+    scheme, _, token = authorization[0].partition(" ")
+    if scheme.lower() != "bearer":
+        raise MissingToken("the Authorization header is of another scheme")
+    token = token.strip(" ")
+    if not token:
+        raise MissingToken("the Authorization header holds no token")
+    if not _TOKEN.fullmatch(token):
+        raise InvalidToken("the Authorization header holds characters that no token has")
+    return token
+
+
+def _names_token(encoded: str) -> bool:
+    if _PARAMETER not in encoded and "%" not in encoded:
+        return False
+    return any(unquote_plus(pair.partition("=")[0]) == _PARAMETER for pair in encoded.split("&"))

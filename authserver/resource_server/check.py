@@ -1,0 +1,193 @@
+"""The check itself: a token, what is known, and the time; no I/O and no waiting.
+
+Signature and shape are judged once and remembered by digest. Time, revocation, the age of what is known and scopes are
+judged on every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from authserver.core.client import Json
+from authserver.jose.compact import open_compact
+from authserver.jose.errors import TokenRefused
+from authserver.resource_server.claims import not_before, read_claims
+from authserver.resource_server.config import VerifierConfig
+from authserver.resource_server.errors import CannotVerify, InsufficientScope, InvalidToken
+from authserver.resource_server.key_set import KeySet, UnknownKey, shared_keys
+from authserver.resource_server.revocations import RevocationCopy
+from authserver.resource_server.strict_json import read_object
+from authserver.resource_server.token import VerifiedToken
+
+MAX_TOKEN_CHARACTERS = 16 * 1024
+
+#: Given the `cnf` claim (RFC 7800 §3.1), tells whether the caller has proved that he holds that key.
+Proof = Callable[[Mapping[str, Json]], bool]
+
+
+class Unreadable(InvalidToken):
+    """The text is no access token of the issuer; somebody else may know it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """`leeway_seconds`: how far clocks may differ. `max_staleness_seconds`: how old what is known may be.
+
+    `fail_open`: past that age, take tokens as they were known; by default they are refused (CannotVerify).
+    """
+
+    leeway_seconds: int = 30
+    max_staleness_seconds: float = 60
+    fail_open: bool = False
+    cache_entries: int = 10_000
+
+
+class TokenCheck:
+    """Judges tokens by `keys` and `revocations`, which others keep up to date."""
+
+    def __init__(
+        self,
+        config: VerifierConfig,
+        *,
+        limits: Limits,
+        follows_revocations: bool,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """Take tokens of `config`. `clock` and `monotonic` count seconds."""
+        self.config = config
+        self.revocations = RevocationCopy(workspace_id=config.workspace_id)
+        self.keys: KeySet | None = self._key_set(config) if config.secrets else None
+        self._limits = limits
+        self.follows_revocations = follows_revocations
+        self._clock = clock
+        self._monotonic = monotonic
+        self._seen = SeenTokens(limits.cache_entries)
+
+    def replace_keys(self, keys: KeySet) -> None:
+        """Believe `keys` from now on. What was remembered is forgotten: its key may have gone."""
+        self.keys = keys
+        self._seen = SeenTokens(self._limits.cache_entries)
+
+    def verify(self, token: str, *, proof: Proof | None = None) -> VerifiedToken:
+        """Return the token if it holds now.
+
+        Raises InvalidToken, CannotVerify, Unreadable, or UnknownKey: then newer keys may have an answer.
+        """
+        known = self._known(token)
+        now = self._clock()
+        leeway = self._limits.leeway_seconds
+        if not known.not_before - leeway <= now < known.token.expires_at + leeway:
+            raise InvalidToken("expired, or not yet valid")
+        if known.confirmation is not None and (proof is None or not proof(known.confirmation)):
+            raise InvalidToken("bound to a key that the caller has not proved to hold")
+        return self._unrevoked(known)
+
+    def _unrevoked(self, known: Seen) -> VerifiedToken:
+        copy = self.revocations
+        if not self.follows_revocations:
+            return known.token
+        if not self._limits.fail_open and self.staleness_seconds() > self._limits.max_staleness_seconds:
+            raise CannotVerify("what is known of revocations is too old")
+        if copy.is_revoked(known.token):
+            raise InvalidToken("revoked")
+        if known.token.as_of != copy.as_of:
+            known.token = replace(known.token, as_of=copy.as_of)
+        return known.token
+
+    def staleness_seconds(self) -> float:
+        """Return how long ago everything that was revoked was known here; infinite before the first answer."""
+        known_at = self.revocations.known_at
+        return float("inf") if known_at is None else self._monotonic() - known_at
+
+    def _known(self, token: str) -> Seen:
+        """Return what the token says once its signature was found good; raise Unreadable or UnknownKey."""
+        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+            raise InvalidToken("too long, or not ASCII")
+        digest = sha256(token.encode("ascii")).digest()
+        known = self._seen.get(digest)
+        if known is None:
+            try:
+                known = self._read(token)
+            except UnknownKey:
+                raise
+            except TokenRefused as refusal:
+                raise Unreadable(refusal.reason) from None
+            except Exception as error:  # noqa: BLE001 - a hostile token must not reach the service as an exception
+                raise Unreadable(f"unexpected {type(error).__name__}") from None
+            self._seen.put(digest, known)
+        return known
+
+    def _read(self, token: str) -> Seen:
+        if self.keys is None:
+            raise UnknownKey("no keys are held yet")
+        payload, kid = open_compact(token, self.keys.find)
+        claims = read_object(payload, "payload")
+        verified = read_claims(claims, self.config, kid=kid)
+        confirmation = claims.get("cnf")
+        if confirmation is not None and not isinstance(confirmation, dict):
+            raise TokenRefused("the cnf is no JSON object")
+        return Seen(verified, not_before(verified), confirmation)
+
+    @staticmethod
+    def _key_set(config: VerifierConfig) -> KeySet:
+        return KeySet(shared_keys(config.secrets), algorithms=config.algorithms, types=config.types)
+
+
+def require_scopes(token: VerifiedToken, *, all_of: Iterable[str], any_of: Iterable[str]) -> None:
+    """Raise InsufficientScope unless the token has each of `all_of`, and one of `any_of` if any are named.
+
+    Raises InvalidToken for one that is asked for a scope and says nothing of scopes (RFC 9068 §2.2.3).
+    """
+    needed, choice = _names(all_of), _names(any_of)
+    if all(name in token.scopes for name in needed) and (not choice or any(name in token.scopes for name in choice)):
+        return
+    if not token.scope:
+        raise InvalidToken("without any scope")
+    raise InsufficientScope("not enough scope", scope=" ".join((*needed, *choice)))
+
+
+def _names(scopes: Iterable[str]) -> tuple[str, ...]:
+    """Return scope names, also of a text with spaces: `"read"` must not be taken for four letters."""
+    return tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes)
+
+
+class Seen:
+    """A token whose signature and shape are good."""
+
+    __slots__ = ("confirmation", "not_before", "token")
+
+    def __init__(self, token: VerifiedToken, not_before: int, confirmation: Mapping[str, Json] | None) -> None:
+        self.token = token
+        self.not_before = not_before
+        self.confirmation = confirmation
+
+
+class SeenTokens:
+    """A bounded memory in two generations: what is used moves to the young one, the old one is dropped whole.
+
+    Each step is one operation of a dict, so that many threads may read and write without a lock.
+    """
+
+    def __init__(self, entries: int) -> None:
+        """Hold up to `entries`."""
+        self._half = max(entries // 2, 1)
+        self._young: dict[bytes, Seen] = {}
+        self._old: dict[bytes, Seen] = {}
+
+    def get(self, digest: bytes) -> Seen | None:
+        """Return what was kept under a digest."""
+        known = self._young.get(digest)
+        if known is None:
+            known = self._old.get(digest)
+            if known is not None:
+                self.put(digest, known)
+        return known
+
+    def put(self, digest: bytes, seen: Seen) -> None:
+        """Keep an entry."""
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[digest] = seen

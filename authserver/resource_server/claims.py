@@ -1,0 +1,118 @@
+"""The claims of an access token (RFC 9068 §2.2, §4), read strictly and without a clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from authserver.core.client import Json
+from authserver.core.errors import InvalidScope
+from authserver.core.scope import expand, parse_scope
+from authserver.jose.errors import TokenRefused
+from authserver.resource_server.config import VerifierConfig
+from authserver.resource_server.token import VerifiedToken
+
+_UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+_LATEST_SECONDS = 2**53 - 1
+
+
+def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str) -> VerifiedToken:
+    """Return the token that `claims` describe, `as_of` still open; raise TokenRefused.
+
+    `jti` must carry its time (RFC 9562 §5.7): without it nobody could tell whether the token was revoked.
+    """
+    if claims.get("iss") != config.issuer:
+        raise TokenRefused("another issuer")
+    audience = _audience(claims.get("aud"))
+    if config.audience not in audience:
+        raise TokenRefused("another audience")
+    if claims.get("workspace_id") != config.workspace_id:
+        raise TokenRefused("another workspace")
+    jti = _text(claims, "jti")
+    if not _UUID_V7.fullmatch(jti):
+        raise TokenRefused("the jti is no UUIDv7")
+    scope = read_scope(claims)
+    return VerifiedToken(
+        subject=_text(claims, "sub"),
+        client_id=_text(claims, "client_id"),
+        workspace_id=config.workspace_id,
+        scope=scope,
+        scopes=_expanded(scope, config),
+        audience=audience,
+        issued_at=_seconds(claims, "iat"),
+        expires_at=_seconds(claims, "exp"),
+        jti=jti,
+        credential_id=_text(claims, "credential_id"),
+        kid=kid,
+        claims=MappingProxyType(dict(claims)),
+        as_of=0.0,
+    )
+
+
+def read_answer(answer: Mapping[str, Json], config: VerifierConfig, *, as_of: float) -> VerifiedToken:
+    """Return the active token that an introspection answer describes (RFC 7662 §2.2); raise TokenRefused.
+
+    It may be of another maker: only what access depends on has to be there, the audience and the client.
+    """
+    audience = _audience(answer.get("aud"))
+    if config.audience not in audience:
+        raise TokenRefused("another audience")
+    client_id = _text(answer, "client_id")
+    scope = read_scope(answer)
+    return VerifiedToken(
+        subject=str(answer.get("sub") or client_id),
+        client_id=client_id,
+        workspace_id=str(answer.get("workspace_id") or ""),
+        scope=scope,
+        scopes=_expanded(scope, config),
+        audience=audience,
+        issued_at=_seconds(answer, "iat") if "iat" in answer else 0,
+        expires_at=_seconds(answer, "exp") if "exp" in answer else 0,
+        jti=str(answer.get("jti") or ""),
+        credential_id=str(answer.get("credential_id") or ""),
+        kid="",
+        claims=MappingProxyType(dict(answer)),
+        as_of=as_of,
+    )
+
+
+def not_before(token: VerifiedToken) -> int:
+    """Return the time from which the token holds (RFC 7519 §4.1.5), in seconds; raise TokenRefused."""
+    return _seconds(token.claims, "nbf") if "nbf" in token.claims else token.issued_at
+
+
+def read_scope(claims: Mapping[str, Json]) -> str:
+    """Return the scope as the token has it, empty when it has none; raise TokenRefused for what is no text."""
+    scope = claims.get("scope", "")
+    if not isinstance(scope, str):
+        raise TokenRefused("the scope is no text")
+    return scope
+
+
+def _expanded(scope: str, config: VerifierConfig) -> frozenset[str]:
+    try:
+        return expand(parse_scope(scope), config.inclusion)
+    except InvalidScope as error:
+        raise TokenRefused(error.reason) from None
+
+
+def _audience(value: Json) -> tuple[str, ...]:
+    audience = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
+    if not audience or not all(isinstance(name, str) for name in audience):
+        raise TokenRefused("the audience is missing or no text")
+    return audience
+
+
+def _text(claims: Mapping[str, Json], name: str) -> str:
+    value = claims.get(name)
+    if isinstance(value, str) and value:
+        return value
+    raise TokenRefused(f"{name} is missing or no text")
+
+
+def _seconds(claims: Mapping[str, Json], name: str) -> int:
+    value = claims.get(name)
+    if type(value) is int and 0 <= value <= _LATEST_SECONDS:
+        return value
+    raise TokenRefused(f"{name} is missing or no time")

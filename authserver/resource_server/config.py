@@ -1,0 +1,169 @@
+"""The verifier configuration: one JSON document that says whose tokens a service takes, and how it checks them.
+
+`authserver resources export` and the authorization server itself write it.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from authserver.core.client import Json
+from authserver.core.errors import ConfigurationError
+from authserver.core.resource import SigningAlg
+from authserver.core.scope import Inclusion, close_inclusion
+
+MIN_SECRET_BYTES = 32
+
+#: A `typ` of the document, and the spellings of it that a header may have (RFC 9068 §4, RFC 7515 §4.1.9).
+_TYPES = {"at+jwt": frozenset(("at+jwt", "application/at+jwt")), "JWT": frozenset(("JWT",))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierConfig:
+    """What a verifier insists on, and where it learns the rest.
+
+    `secrets` are the keys of an HS256 resource by `kid`, empty for all others. An endpoint that the document does not
+    name is None.
+    """
+
+    issuer: str
+    audience: str
+    workspace_id: str
+    algorithms: frozenset[SigningAlg]
+    types: frozenset[str]
+    inclusion: Inclusion
+    jwks_uri: str | None = None
+    revocations_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, path: Path, *, allow_http: bool = False) -> VerifierConfig:
+        """Return the configuration in a file; raise ConfigurationError as `of` does."""
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"{path}: cannot be read as JSON ({type(error).__name__}); write it with `authserver resources export`"
+            ) from None
+        return cls.of(document, allow_http=allow_http)
+
+    @classmethod
+    def of(cls, document: Json, *, allow_http: bool = False) -> VerifierConfig:
+        """Return the configuration that a document describes.
+
+        Raises ConfigurationError, one line for each problem. URLs must be https; plain http is for loopback, or for a
+        network that `allow_http` vouches for. Members that are not known are left alone.
+        """
+        reader = _Reader(document, allow_http=allow_http)
+        algorithms = reader.algorithms()
+        config = cls(
+            issuer=reader.url("issuer") or "",
+            audience=reader.text("audience"),
+            workspace_id=reader.text("workspace_id"),
+            algorithms=algorithms,
+            types=_TYPES[reader.choice("typ", _TYPES)],
+            inclusion=reader.inclusion(),
+            jwks_uri=None if SigningAlg.HS256 in algorithms else reader.url("jwks_uri"),
+            revocations_endpoint=reader.url("revocations_endpoint", required=False),
+            introspection_endpoint=reader.url("introspection_endpoint", required=False),
+            secrets=reader.secrets() if SigningAlg.HS256 in algorithms else {},
+        )
+        if reader.problems:
+            raise ConfigurationError(*reader.problems)
+        return config
+
+
+class _Reader:
+    """Reads a document member by member and notes what is wrong."""
+
+    def __init__(self, document: Json, *, allow_http: bool) -> None:
+        self.problems: list[str] = []
+        self._allow_http = allow_http
+        self._document: Mapping[str, Any] = document if isinstance(document, dict) else {}
+        if not self._document:
+            self.problems.append("The verifier configuration is no JSON object.")
+
+    def text(self, name: str) -> str:
+        value = self._document.get(name)
+        if isinstance(value, str) and value:
+            return value
+        self.problems.append(f"{name}: a text is missing here.")
+        return ""
+
+    def choice(self, name: str, choices: Mapping[str, object]) -> str:
+        value = self._document.get(name)
+        if isinstance(value, str) and value in choices:
+            return value
+        self.problems.append(f"{name}: must be one of {', '.join(choices)}.")
+        return next(iter(choices))
+
+    def url(self, name: str, *, required: bool = True) -> str | None:
+        if not required and self._document.get(name) is None:
+            return None
+        value = self.text(name)
+        if value and not is_safe_url(value, allow_http=self._allow_http):
+            self.problems.append(f"{name}: must be an https URL; plain http is for loopback (or say allow_http).")
+        return value
+
+    def algorithms(self) -> frozenset[SigningAlg]:
+        named = self._list("algorithms")
+        known = frozenset(SigningAlg(name) for name in named if name in set(SigningAlg))
+        if not named or len(known) != len(named):
+            self.problems.append(f"algorithms: must be a list of some of {', '.join(SigningAlg)}, each once.")
+        if SigningAlg.HS256 in known and len(known) > 1:
+            self.problems.append("algorithms: HS256 stands alone; beside it a public key could pass for a secret.")
+        return known
+
+    def inclusion(self) -> Inclusion:
+        scopes = [scope for scope in self._list("scopes") if isinstance(scope, dict)]
+        try:
+            return close_inclusion({str(scope["name"]): tuple(map(str, scope.get("includes", ()))) for scope in scopes})
+        except (KeyError, TypeError):
+            self.problems.append("scopes: each needs a name, and may list what it includes.")
+            return {}
+
+    def secrets(self) -> Mapping[str, bytes]:
+        """Return the secrets of the document's own key set, and of nowhere else: a key that is fetched is public."""
+        jwks = self._document.get("jwks")
+        keys = jwks.get("keys") if isinstance(jwks, dict) else None
+        found: dict[str, bytes] = {}
+        for key in keys if isinstance(keys, list) else ():
+            try:
+                found[str(key["kid"])] = base64.b64decode(key["k"] + "==", altchars=b"-_", validate=True)
+            except (KeyError, TypeError, ValueError):
+                self.problems.append("jwks: a key of HS256 needs `kid` and `k`, in base64url.")
+        if not found or any(len(secret) < MIN_SECRET_BYTES for secret in found.values()):
+            self.problems.append(f"jwks: HS256 needs a secret of {MIN_SECRET_BYTES} bytes or more (RFC 7518 §3.2).")
+        return found
+
+    def _list(self, name: str) -> Sequence[Any]:
+        value = self._document.get(name)
+        return value if isinstance(value, list) else ()
+
+
+def is_safe_url(url: str, *, allow_http: bool) -> bool:
+    """Tell whether what such a URL answers comes from whom it names: https, or plain http that stays on this host."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        return False
+    if not host or parts.username is not None or parts.fragment:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and (allow_http or _is_loopback(host)))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,101 @@
+"""The local copy of what was revoked, as the feed of the authorization server tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from authserver.core.client import Json
+from authserver.core.revocation import Revocation, RevocationKind
+from authserver.core.revocation_index import RevocationIndex
+from authserver.resource_server.token import VerifiedToken
+
+T = TypeVar("T")
+
+#: An entry is kept this much longer than it must be: the server's clock and ours differ.
+_SPARE_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedPage:
+    """One answer of the feed. `snapshot`: what was known before is out of date. `more`: another page is there.
+
+    `as_of` is the server's time of the answer, in seconds; `jwks` names the set of keys that it publishes.
+    """
+
+    cursor: str
+    as_of: float
+    snapshot: bool
+    more: bool
+    jwks: str
+    entries: Sequence[Revocation]
+
+    @classmethod
+    def read(cls, document: Json, *, workspace_id: str) -> FeedPage:
+        """Return the page; raise ValueError for what is none, an entry of an unknown kind included.
+
+        A page that is not understood is not known: better no news, and soon no answers, than half of it.
+        """
+        try:
+            return cls(
+                cursor=_of(str, document["cursor"]),
+                as_of=float(document["as_of"]),
+                snapshot=_of(bool, document["snapshot"]),
+                more=_of(bool, document["more"]),
+                jwks=_of(str, document.get("jwks", "")),
+                entries=[_entry(entry, workspace_id) for entry in document["entries"]],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no page of a revocation feed: {type(error).__name__}") from None
+
+
+class RevocationCopy:
+    """What was revoked, as far as it is known. Read by many threads, written by one."""
+
+    def __init__(self, *, workspace_id: str) -> None:
+        """Start empty: nothing is known."""
+        self.cursor: str | None = None
+        self.as_of = 0.0
+        #: Our monotonic time at which the last complete answer was asked for; None before the first.
+        self.known_at: float | None = None
+        self._workspace_id = workspace_id
+        self._index = RevocationIndex()
+        self._next: RevocationIndex | None = None
+
+    def take(self, page: FeedPage, *, asked_at: float, now_seconds: int) -> None:
+        """Take up a page. A snapshot replaces the copy once its last page is there; the old one holds until then."""
+        if page.snapshot:
+            self._next = RevocationIndex()
+        index = self._index if self._next is None else self._next
+        index.apply(page.entries)
+        self.cursor = page.cursor
+        if page.more:
+            return
+        self._index, self._next = index, None
+        self.as_of, self.known_at = page.as_of, asked_at
+        index.drop_expired(now_seconds - _SPARE_SECONDS)
+
+    def is_revoked(self, token: VerifiedToken) -> bool:
+        """Tell whether the token was revoked, alone or with others."""
+        return self._index.is_revoked(token)
+
+    def __len__(self) -> int:
+        """Return how many entries are held."""
+        return len(self._index)
+
+
+def _entry(entry: Mapping[str, Json], workspace_id: str) -> Revocation:
+    return Revocation(
+        kind=RevocationKind(entry["kind"]),
+        value=_of(str, entry["value"]),
+        workspace_id=workspace_id,
+        revoked_at_ms=_of(int, entry["revoked_at_ms"]),
+        expires_at=_of(int, entry["expires_at"]),
+    )
+
+
+def _of(kind: type[T], value: Json) -> T:
+    if type(value) is not kind:
+        raise TypeError(kind.__name__)
+    return value

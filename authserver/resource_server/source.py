@@ -1,0 +1,168 @@
+"""The authorization server as a verifier sees it over HTTP: its configuration, keys, feed and introspection.
+
+What it says decides who is let in, so nobody else may say it: certificates are verified, redirects are not followed
+(RFC 9700 §4.11), plain http is for loopback, and an answer that is too long or takes too long is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+
+from authserver.core.client import Json
+from authserver.core.errors import ConfigurationError
+from authserver.resource_server.config import VerifierConfig
+from authserver.resource_server.revocations import FeedPage
+
+MAX_KEY_SET_BYTES = 1024 * 1024
+MAX_PAGE_BYTES = 16 * 1024 * 1024
+MAX_ANSWER_BYTES = 256 * 1024
+
+_OK = 200
+_NOT_MODIFIED = 304
+
+
+class SourceFailed(Exception):
+    """The server did not answer, or not with what was asked for. `refused`: it does not accept our credentials."""
+
+    def __init__(self, reason: str, *, refused: bool = False) -> None:
+        """`reason` says what happened, without secrets."""
+        super().__init__(reason)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """How to reach the server. `client_id` and `client_secret` are those of the resource server.
+
+    `ssl_context`: to trust a certificate authority of one's own. `allow_http`: a network that nobody else is on.
+    """
+
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    timeout_seconds: float = 5
+    ssl_context: ssl.SSLContext | None = None
+    allow_http: bool = False
+
+    @property
+    def authentication(self) -> tuple[str, str] | None:
+        """Return id and secret for HTTP Basic (RFC 6749 §2.3.1), None when there are none."""
+        if self.client_id is None or self.client_secret is None:
+            return None
+        return self.client_id, self.client_secret
+
+
+class Source:
+    """One connection pool, to be used within one event loop."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Connect on first use."""
+        self._connection = connection
+        self._client = httpx2.AsyncClient(
+            verify=connection.ssl_context or True,
+            timeout=connection.timeout_seconds,
+            follow_redirects=False,
+            headers={"accept": "application/json", "user-agent": "authserver-verifier"},
+        )
+        self._key_set_etag = ""
+
+    async def configuration(self, url: str) -> VerifierConfig:
+        """Fetch the verifier configuration. Raises SourceFailed, or ConfigurationError for one that cannot be used."""
+        document = _json(await self._get(url, limit=MAX_ANSWER_BYTES))
+        try:
+            return VerifierConfig.of(document, allow_http=self._connection.allow_http)
+        except ConfigurationError as error:
+            raise ConfigurationError(*(f"{url}: {problem}" for problem in error.problems)) from None
+
+    async def key_set(self, url: str) -> bytes | None:
+        """Fetch the JWK Set; None when it is the one that came last."""
+        headers = {"if-none-match": self._key_set_etag} if self._key_set_etag else {}
+        status, fields, body = await self._send(
+            "GET", url, limit=MAX_KEY_SET_BYTES, headers=headers, authenticated=False
+        )
+        if status == _NOT_MODIFIED:
+            return None
+        _require_ok(status)
+        self._key_set_etag = fields.get("etag", "")
+        return body
+
+    async def page(self, config: VerifierConfig, *, after: str | None, jwks: str, wait_seconds: int) -> FeedPage:
+        """Ask the feed for what came after a cursor, and wait for something to come."""
+        parameters = (
+            {"wait": str(wait_seconds)} | ({"after": after} if after else {}) | ({"jwks": jwks} if jwks else {})
+        )
+        url = str(httpx2.URL(config.revocations_endpoint or "", params=parameters))
+        body = await self._get(url, limit=MAX_PAGE_BYTES, patience_seconds=wait_seconds)
+        try:
+            return FeedPage.read(_json(body), workspace_id=config.workspace_id)
+        except ValueError as error:
+            raise SourceFailed(str(error)) from None
+
+    async def introspection(self, config: VerifierConfig, token: str) -> Mapping[str, Json]:
+        """Introspect a token (RFC 7662 §2)."""
+        status, _, body = await self._send(
+            "POST", config.introspection_endpoint or "", limit=MAX_ANSWER_BYTES, data={"token": token}
+        )
+        _require_ok(status)
+        answer = _json(body)
+        if not isinstance(answer, dict) or not isinstance(answer.get("active"), bool):
+            raise SourceFailed("the answer is no introspection response")
+        return answer
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _get(self, url: str, *, limit: int, patience_seconds: float = 0) -> bytes:
+        status, _, body = await self._send("GET", url, limit=limit, patience_seconds=patience_seconds)
+        _require_ok(status)
+        return body
+
+    async def _send(
+        self, method: str, url: str, *, limit: int, patience_seconds: float = 0, authenticated: bool = True, **more: Any
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, header fields and body; raise SourceFailed."""
+        timeout = self._connection.timeout_seconds
+        auth = self._connection.authentication if authenticated else None
+        try:
+            async with (
+                asyncio.timeout(patience_seconds + 2 * timeout),
+                self._client.stream(
+                    method, url, auth=auth, timeout=httpx2.Timeout(timeout, read=patience_seconds + timeout), **more
+                ) as response,
+            ):
+                body = await _capped(response, limit)
+                return response.status_code, response.headers, body
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
+            raise SourceFailed(f"{type(error).__name__} while asking the authorization server") from error
+
+
+async def _capped(response: httpx2.Response, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise SourceFailed(f"an answer of more than {limit} bytes")
+    return bytes(body)
+
+
+def _require_ok(status: int) -> None:
+    if status in (401, 403):
+        raise SourceFailed(
+            f"the authorization server answers {status}: is this client a resource server there?", refused=True
+        )
+    if status != _OK:
+        raise SourceFailed(f"the authorization server answers {status}")
+
+
+def _json(body: bytes) -> Json:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise SourceFailed("the answer is no JSON") from None

@@ -1,0 +1,42 @@
+"""An access token that was found good (RFC 9068 §2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from authserver.core.client import Json
+
+#: The claims that the authorization server itself sets; all others came from its claims template.
+REGISTERED_CLAIMS = frozenset(
+    ("iss", "sub", "aud", "client_id", "scope", "iat", "nbf", "exp", "jti", "workspace_id", "credential_id", "cnf")
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedToken:
+    """Who calls, and what he may do. Times in seconds since the epoch.
+
+    `scopes` holds what was granted and all that it includes; `scope` is the text in the token. `claims` is the whole
+    payload, read-only. What was revoked is known until `as_of`, by the clock of the authorization server.
+    """
+
+    subject: str
+    client_id: str
+    workspace_id: str
+    scope: str
+    scopes: frozenset[str]
+    audience: tuple[str, ...]
+    issued_at: int
+    expires_at: int
+    jti: str
+    credential_id: str
+    kid: str
+    claims: Mapping[str, Json] = field(repr=False)
+    as_of: float
+
+    @property
+    def custom_claims(self) -> Mapping[str, Json]:
+        """Return the claims that the template of the authorization server added."""
+        return MappingProxyType({name: self.claims[name] for name in self.claims if name not in REGISTERED_CLAIMS})
