@@ -56,6 +56,7 @@ class RevocationIndex:
         self._watermarks: dict[RevocationKind, _Watermarks] = {
             kind: {} for kind in RevocationKind if kind is not RevocationKind.JTI
         }
+        self._in_use: tuple[tuple[RevocationKind, _Watermarks], ...] = ()  # those that hold any, mostly none
 
     def apply(self, entries: Iterable[Revocation]) -> None:
         """Take up entries, in any order, any number of times. A million of them make a start wait: no call too many."""
@@ -63,7 +64,7 @@ class RevocationIndex:
         for entry in entries:
             if entry.kind is RevocationKind.JTI:
                 token_id = token_id_bytes(entry.value)
-                bucket = from_bytes(token_id[:6], "big") // _MS_PER_BUCKET  # `_bucket`, without two calls
+                bucket = from_bytes(token_id[:6], "big") // _MS_PER_BUCKET
                 tokens[bucket].add(token_id)
                 if entry.expires_at > ends[bucket]:  # noqa: PLR1730 - `max` is a call
                     ends[bucket] = entry.expires_at
@@ -72,18 +73,22 @@ class RevocationIndex:
                 revoked_at_ms, expires_at = marks.get(place, (0, 0))
                 # The later of both, each for itself, as the store has it: no token lives again that was refused.
                 marks[place] = (max(revoked_at_ms, entry.revoked_at_ms), max(expires_at, entry.expires_at))
+                self._note_use()
 
-    def is_revoked(self, token: Revocable) -> bool:
-        """Tell whether the token, or everything issued up to its time with one of its values, was revoked."""
-        token_id = token_id_bytes(token.jti)
-        tokens = self._tokens.get(_bucket(token_id))
+    def is_revoked(self, token: Revocable, token_id: bytes = b"") -> bool:
+        """Tell whether the token, or everything issued up to its time with one of its values, was revoked.
+
+        `token_id` is the `jti` in its 16 bytes, where the caller has them at hand.
+        """
+        token_id = token_id or token_id_bytes(token.jti)
+        issued_ms = int.from_bytes(token_id[:6], "big")
+        tokens = self._tokens.get(issued_ms // _MS_PER_BUCKET)
         if tokens is not None and token_id in tokens:
             return True
-        for kind, marks in self._watermarks.items():
-            if marks:
-                mark = marks.get((token.workspace_id, _value_of(token, kind)))
-                if mark is not None and _issued_ms(token_id) <= mark[0]:
-                    return True
+        for kind, marks in self._in_use:
+            mark = marks.get((token.workspace_id, _value_of(token, kind)))
+            if mark is not None and issued_ms <= mark[0]:
+                return True
         return False
 
     def drop_expired(self, now_seconds: int) -> None:
@@ -94,18 +99,14 @@ class RevocationIndex:
         for marks in self._watermarks.values():
             for place in [p for p, (_, expires_at) in marks.items() if expires_at <= now_seconds]:
                 del marks[place]
+        self._note_use()
+
+    def _note_use(self) -> None:
+        self._in_use = tuple((kind, marks) for kind, marks in self._watermarks.items() if marks)
 
     def __len__(self) -> int:
         """Return how many entries are held."""
         return sum(map(len, self._tokens.values())) + sum(map(len, self._watermarks.values()))
-
-
-def _issued_ms(token_id: bytes) -> int:
-    return int.from_bytes(token_id[:6], "big")
-
-
-def _bucket(token_id: bytes) -> int:
-    return _issued_ms(token_id) // _MS_PER_BUCKET
 
 
 def _value_of(token: Revocable, kind: RevocationKind) -> str:

@@ -5,6 +5,7 @@ core, jose, joserfc and httpx2; each integration also the framework that it is f
 """
 
 from authserver.core.errors import ConfigurationError
+from authserver.resource_server.base import Status
 from authserver.resource_server.bearer import bearer_token
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.errors import (
@@ -16,7 +17,7 @@ from authserver.resource_server.errors import (
     Refusal,
 )
 from authserver.resource_server.token import VerifiedToken
-from authserver.resource_server.verifier import Status, ThreadVerifier, Verifier
+from authserver.resource_server.verifier import ThreadVerifier, Verifier
 
 __all__ = [
     "CannotVerify",

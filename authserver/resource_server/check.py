@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from authserver.core.client import Json
+from authserver.core.errors import ConfigurationError
+from authserver.core.identifiers import token_id_bytes
 from authserver.jose.compact import open_compact
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.claims import not_before, read_claims
@@ -22,6 +24,8 @@ from authserver.resource_server.strict_json import read_object
 from authserver.resource_server.token import VerifiedToken
 
 MAX_TOKEN_CHARACTERS = 16 * 1024
+MAX_LEEWAY_SECONDS = 60
+MIN_STALENESS_SECONDS = 3
 
 #: Given the `cnf` claim (RFC 7800 §3.1), tells whether the caller has proved that he holds that key.
 Proof = Callable[[Mapping[str, Json]], bool]
@@ -43,6 +47,17 @@ class Limits:
     fail_open: bool = False
     cache_entries: int = 10_000
 
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for what makes no sense."""
+        if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:
+            raise ConfigurationError(
+                f"leeway_seconds must be 0 to {MAX_LEEWAY_SECONDS}: revocations outlive exp no longer"
+            )
+        if self.max_staleness_seconds < MIN_STALENESS_SECONDS:
+            raise ConfigurationError(
+                f"max_staleness_seconds must be {MIN_STALENESS_SECONDS} or more: the feed needs time"
+            )
+
 
 class TokenCheck:
     """Judges tokens by `keys` and `revocations`, which others keep up to date."""
@@ -60,7 +75,9 @@ class TokenCheck:
         self.config = config
         self.revocations = RevocationCopy(workspace_id=config.workspace_id)
         self.keys: KeySet | None = self._key_set(config) if config.secrets else None
-        self._limits = limits
+        self._leeway = limits.leeway_seconds
+        self._max_staleness = float("inf") if limits.fail_open else limits.max_staleness_seconds
+        self._cache_entries = limits.cache_entries
         self.follows_revocations = follows_revocations
         self._clock = clock
         self._monotonic = monotonic
@@ -69,7 +86,7 @@ class TokenCheck:
     def replace_keys(self, keys: KeySet) -> None:
         """Believe `keys` from now on. What was remembered is forgotten: its key may have gone."""
         self.keys = keys
-        self._seen = SeenTokens(self._limits.cache_entries)
+        self._seen = SeenTokens(self._cache_entries)
 
     def verify(self, token: str, *, proof: Proof | None = None) -> VerifiedToken:
         """Return the token if it holds now.
@@ -77,24 +94,20 @@ class TokenCheck:
         Raises InvalidToken, CannotVerify, Unreadable, or UnknownKey: then newer keys may have an answer.
         """
         known = self._known(token)
-        now = self._clock()
-        leeway = self._limits.leeway_seconds
-        if not known.not_before - leeway <= now < known.token.expires_at + leeway:
+        if not known.not_before - self._leeway <= self._clock() < known.expires_at + self._leeway:
             raise InvalidToken("expired, or not yet valid")
         if known.confirmation is not None and (proof is None or not proof(known.confirmation)):
             raise InvalidToken("bound to a key that the caller has not proved to hold")
-        return self._unrevoked(known)
-
-    def _unrevoked(self, known: Seen) -> VerifiedToken:
-        copy = self.revocations
         if not self.follows_revocations:
             return known.token
-        if not self._limits.fail_open and self.staleness_seconds() > self._limits.max_staleness_seconds:
+        copy = self.revocations
+        if self.staleness_seconds() > self._max_staleness:
             raise CannotVerify("what is known of revocations is too old")
-        if copy.is_revoked(known.token):
+        as_of = copy.as_of  # before the look: the copy may get newer meanwhile
+        if copy.is_revoked(known.token, known.token_id):
             raise InvalidToken("revoked")
-        if known.token.as_of != copy.as_of:
-            known.token = replace(known.token, as_of=copy.as_of)
+        if known.token.as_of != as_of:
+            known.token = replace(known.token, as_of=as_of)
         return known.token
 
     def staleness_seconds(self) -> float:
@@ -125,7 +138,7 @@ class TokenCheck:
             raise UnknownKey("no keys are held yet")
         payload, kid = open_compact(token, self.keys.find)
         claims = read_object(payload, "payload")
-        verified = read_claims(claims, self.config, kid=kid)
+        verified = read_claims(claims, self.config, kid=kid, as_of=self.revocations.as_of)
         confirmation = claims.get("cnf")
         if confirmation is not None and not isinstance(confirmation, dict):
             raise TokenRefused("the cnf is no JSON object")
@@ -155,13 +168,15 @@ def _names(scopes: Iterable[str]) -> tuple[str, ...]:
 
 
 class Seen:
-    """A token whose signature and shape are good."""
+    """A token whose signature and shape are good, with what each check needs of it at hand."""
 
-    __slots__ = ("confirmation", "not_before", "token")
+    __slots__ = ("confirmation", "expires_at", "not_before", "token", "token_id")
 
     def __init__(self, token: VerifiedToken, not_before: int, confirmation: Mapping[str, Json] | None) -> None:
         self.token = token
+        self.token_id = token_id_bytes(token.jti)
         self.not_before = not_before
+        self.expires_at = token.expires_at
         self.confirmation = confirmation
 
 

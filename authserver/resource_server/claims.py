@@ -17,8 +17,8 @@ _UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[
 _LATEST_SECONDS = 2**53 - 1
 
 
-def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str) -> VerifiedToken:
-    """Return the token that `claims` describe, `as_of` still open; raise TokenRefused.
+def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str, as_of: float) -> VerifiedToken:
+    """Return the token that `claims` describe; raise TokenRefused.
 
     `jti` must carry its time (RFC 9562 §5.7): without it nobody could tell whether the token was revoked.
     """
@@ -46,7 +46,7 @@ def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str)
         credential_id=_text(claims, "credential_id"),
         kid=kid,
         claims=MappingProxyType(dict(claims)),
-        as_of=0.0,
+        as_of=as_of,
     )
 
 

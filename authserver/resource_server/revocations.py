@@ -76,9 +76,9 @@ class RevocationCopy:
         self.as_of, self.known_at = page.as_of, asked_at
         index.drop_expired(now_seconds - _SPARE_SECONDS)
 
-    def is_revoked(self, token: VerifiedToken) -> bool:
-        """Tell whether the token was revoked, alone or with others."""
-        return self._index.is_revoked(token)
+    def is_revoked(self, token: VerifiedToken, token_id: bytes) -> bool:
+        """Tell whether the token, whose `jti` has the bytes `token_id`, was revoked, alone or with others."""
+        return self._index.is_revoked(token, token_id)
 
     def __len__(self) -> int:
         """Return how many entries are held."""

@@ -4,193 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import ssl
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Self
 
-from authserver.core.client import Json
-from authserver.core.errors import ConfigurationError
-from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_scopes
-from authserver.resource_server.config import VerifierConfig, is_safe_url
-from authserver.resource_server.engine import Engine
-from authserver.resource_server.errors import CannotVerify, InvalidToken, Refusal
-from authserver.resource_server.key_set import UnknownKey
-from authserver.resource_server.source import Connection
+from authserver.resource_server.base import BaseVerifier, Demand, Errand
+from authserver.resource_server.check import Proof
 from authserver.resource_server.token import VerifiedToken
 
 START_SECONDS = 5.0
-
-#: Where the verifier configuration is: a file, a URL of the authorization server, or the document itself.
-ConfigSource = str | Path | Mapping[str, Json]
-
-
-class Introspection(StrEnum):
-    """Which tokens the authorization server is asked about (RFC 7662): those that we cannot read ourselves, or all."""
-
-    NEVER = "never"
-    FOREIGN = "foreign"
-    ALWAYS = "always"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """What a verifier knows at the moment, for health checks and metrics.
-
-    `staleness_seconds` is infinite before revocations are known for the first time. `ready`: tokens can be judged.
-    """
-
-    ready: bool
-    staleness_seconds: float
-    as_of: float
-    revocations: int
-    keys: int
-    feed_answers: int
-    feed_failures: int
-    key_fetches: int
-    key_failures: int
-    verified: int
-    refused: int
-    unavailable: int
-
-
-class BaseVerifier:
-    """What both verifiers have in common: everything but the waiting."""
-
-    def __init__(
-        self,
-        config: VerifierConfig | str,
-        *,
-        connection: Connection,
-        limits: Limits,
-        follow_revocations: bool = True,
-        introspection: Introspection = Introspection.NEVER,
-    ) -> None:
-        """Check tokens by `config`, or by what a URL says when the verifier starts. See `from_config`."""
-        needs_credentials = follow_revocations or introspection is not Introspection.NEVER or isinstance(config, str)
-        if needs_credentials and connection.authentication is None:
-            raise ConfigurationError(
-                "client_id and client_secret of the resource server are needed to learn what was revoked; "
-                "without them say follow_revocations=False, and accept that a revoked token works until it expires."
-            )
-        self._engine = Engine(config, connection=connection, limits=limits, follow_revocations=follow_revocations)
-        self._limits = limits
-        self._introspection = introspection
-        self._tally = Tally()
-
-    @classmethod
-    def from_config(
-        cls,
-        source: ConfigSource,
-        *,
-        client_id: str | None = None,
-        client_secret: str | None = None,
-        leeway_seconds: int = 30,
-        max_staleness_seconds: float = 60,
-        fail_open: bool = False,
-        follow_revocations: bool = True,
-        introspection: str = "never",
-        cache_entries: int = 10_000,
-        timeout_seconds: float = 5,
-        ssl_context: ssl.SSLContext | None = None,
-        allow_http: bool = False,
-    ) -> Self:
-        """Return a verifier for the document at `source`: a path, a URL, or the document itself.
-
-        `client_id` and `client_secret` are those of the resource server. Clocks may differ by `leeway_seconds`. Once
-        what is known of revocations is older than `max_staleness_seconds`, tokens are refused with 503, or taken as
-        last known with `fail_open`. `introspection`: "never", "foreign" for tokens that are not JWTs of this issuer,
-        "always" for all. `ssl_context` trusts a certificate authority of one's own; `allow_http` trusts the network.
-        Raises ConfigurationError, one line for each problem.
-        """
-        return cls(
-            _config(source, allow_http=allow_http),
-            connection=Connection(
-                client_id=client_id,
-                client_secret=client_secret,
-                timeout_seconds=timeout_seconds,
-                ssl_context=ssl_context,
-                allow_http=allow_http,
-            ),
-            limits=Limits(
-                leeway_seconds=leeway_seconds,
-                max_staleness_seconds=max_staleness_seconds,
-                fail_open=fail_open,
-                cache_entries=cache_entries,
-            ),
-            follow_revocations=follow_revocations,
-            introspection=Introspection(introspection),
-        )
-
-    @property
-    def config(self) -> VerifierConfig | None:
-        """Return the configuration, None while its URL has not answered yet."""
-        check = self._engine.check
-        return check.config if check else None
-
-    @property
-    def key_set(self) -> bytes:
-        """Return the JWK Set as the authorization server published it last."""
-        return self._engine.key_set
-
-    def status(self) -> Status:
-        """Return what is known at the moment; costs nothing."""
-        check, counts = self._engine.check, self._engine.counts
-        return Status(
-            ready=self._is_ready(check),
-            staleness_seconds=check.staleness_seconds() if check else float("inf"),
-            as_of=check.revocations.as_of if check else 0.0,
-            revocations=len(check.revocations) if check else 0,
-            keys=len(check.keys) if check and check.keys else 0,
-            feed_answers=counts.feed_answers,
-            feed_failures=counts.feed_failures,
-            key_fetches=counts.key_fetches,
-            key_failures=counts.key_failures,
-            verified=self._tally.verified,
-            refused=self._tally.refused,
-            unavailable=self._tally.unavailable,
-        )
-
-    def _is_ready(self, check: TokenCheck | None) -> bool:
-        if check is None or check.keys is None:
-            return False
-        fresh = check.staleness_seconds() <= self._limits.max_staleness_seconds
-        return fresh or self._limits.fail_open or not check.follows_revocations
-
-    def _verify(self, token: str, demand: _Demand, *, found: VerifiedToken | None, fetched: bool) -> VerifiedToken:
-        """Return the token if it is good and allows what is demanded; raise a Refusal, or an Errand to be run first.
-
-        `found` is what an errand has brought; `fetched`: newer keys are no errand any more.
-        """
-        if not self._engine.is_running:
-            self._engine.start()
-        if found is None and self._introspection is Introspection.ALWAYS:
-            raise Errand(self._engine.introspect(token))
-        verified = found or self._judge(token, demand.proof, fetched=fetched)
-        if demand.all_of or demand.any_of:
-            require_scopes(verified, all_of=demand.all_of, any_of=demand.any_of)
-        return verified
-
-    def _judge(self, token: str, proof: Proof | None, *, fetched: bool) -> VerifiedToken:
-        check = self._engine.check
-        if check is None:
-            raise CannotVerify("there is no configuration yet")
-        try:
-            return check.verify(token, proof=proof)
-        except UnknownKey as unknown:
-            if not fetched and not self._engine.has_recent_keys:
-                raise Errand(self._engine.fetch_keys()) from None
-            reason = unknown.reason
-        except Unreadable as unreadable:
-            reason = unreadable.reason
-        if check.keys is None:
-            raise CannotVerify("there are no keys yet")
-        if self._introspection is Introspection.FOREIGN:
-            raise Errand(self._engine.introspect(token))
-        raise InvalidToken(reason)
 
 
 class Verifier(BaseVerifier):
@@ -201,7 +23,7 @@ class Verifier(BaseVerifier):
 
         A server that is away is no reason not to start: until it is back, tokens are answered with CannotVerify.
         """
-        ready = asyncio.wrap_future(self._engine.start())
+        ready = asyncio.wrap_future(self.engine.start())
         try:
             async with asyncio.timeout(START_SECONDS):
                 await asyncio.shield(ready)
@@ -220,7 +42,7 @@ class Verifier(BaseVerifier):
 
     async def aclose(self) -> None:
         """End the thread and the connections."""
-        await asyncio.to_thread(self._engine.close)
+        await asyncio.to_thread(self.engine.close)
 
     async def verify(
         self, token: str, *, all_of: Iterable[str] = (), any_of: Iterable[str] = (), proof: Proof | None = None
@@ -230,12 +52,12 @@ class Verifier(BaseVerifier):
         Scopes may be given as a list or as a text with spaces. A token that is bound to a key (`cnf`, RFC 7800) is
         good only if `proof`, given that claim, says that the caller holds the key. Raises a Refusal, nothing else.
         """
-        demand = _Demand(all_of, any_of, proof)
+        demand = Demand(all_of, any_of, proof)
         found, fetched = None, False
-        with self._tally:
+        with self.tally:
             while True:
                 try:
-                    return self._verify(token, demand, found=found, fetched=fetched)
+                    return self.attempt(token, demand, found=found, fetched=fetched)
                 except Errand as errand:
                     found, fetched = await asyncio.wrap_future(errand.future), True
 
@@ -246,7 +68,7 @@ class ThreadVerifier(BaseVerifier):
     def __enter__(self) -> Self:
         """Start, as `Verifier` does."""
         try:
-            self._engine.start().result(START_SECONDS)
+            self.engine.start().result(START_SECONDS)
         except concurrent.futures.TimeoutError:
             pass
         except BaseException:
@@ -262,68 +84,17 @@ class ThreadVerifier(BaseVerifier):
 
     def close(self) -> None:
         """End the thread and the connections."""
-        self._engine.close()
+        self.engine.close()
 
     def verify(
         self, token: str, *, all_of: Iterable[str] = (), any_of: Iterable[str] = (), proof: Proof | None = None
     ) -> VerifiedToken:
         """Return the token if it is good, as `Verifier.verify` does."""
-        demand = _Demand(all_of, any_of, proof)
+        demand = Demand(all_of, any_of, proof)
         found, fetched = None, False
-        with self._tally:
+        with self.tally:
             while True:
                 try:
-                    return self._verify(token, demand, found=found, fetched=fetched)
+                    return self.attempt(token, demand, found=found, fetched=fetched)
                 except Errand as errand:
                     found, fetched = errand.future.result(), True
-
-
-class Errand(Exception):
-    """Something has to be fetched first: a good token by introspection, or newer keys, which bring None."""
-
-    def __init__(self, future: concurrent.futures.Future[Any]) -> None:
-        """Wait for `future`."""
-        super().__init__("something has to be fetched first")
-        self.future = future
-
-
-class Tally:
-    """Counts how checks end. A context manager without state of its own, so that all threads share one."""
-
-    __slots__ = ("refused", "unavailable", "verified")
-
-    def __init__(self) -> None:
-        self.verified = self.refused = self.unavailable = 0
-
-    def __enter__(self) -> None:
-        """Begin a check."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Count its end."""
-        if kind is None:
-            self.verified += 1
-        elif issubclass(kind, CannotVerify):
-            self.unavailable += 1
-        elif issubclass(kind, Refusal):
-            self.refused += 1
-
-
-class _Demand(NamedTuple):
-    all_of: Iterable[str]
-    any_of: Iterable[str]
-    proof: Proof | None
-
-
-def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
-    """Return the configuration, or the URL where it is."""
-    if isinstance(source, Mapping):
-        return VerifierConfig.of(source, allow_http=allow_http)
-    if isinstance(source, str) and source.startswith(("https:", "http:")):
-        if not is_safe_url(source, allow_http=allow_http):
-            raise ConfigurationError(
-                "the configuration's URL must be https; plain http is for loopback (or allow_http)."
-            )
-        return source
-    return VerifierConfig.read(Path(source), allow_http=allow_http)
