@@ -160,10 +160,10 @@ class BaseVerifier:
     def attempt(self, token: str, demand: Demand, *, found: VerifiedToken | None, fetched: bool) -> VerifiedToken:
         """Return the token if it is good and allows what is demanded; raise a Refusal, or an Errand to be run first.
 
-        `found` is what an errand has brought; `fetched`: newer keys are no errand any more.
+        `found` is what an errand has brought; `fetched`: neither the beginning nor newer keys are an errand any more.
         """
-        if not self.engine.is_running:
-            self.engine.start()
+        if not fetched and not self.engine.has_learnt:
+            raise Errand(self.engine.learn())
         if found is None and self._introspection is Introspection.ALWAYS:
             raise Errand(self.engine.introspect(token))
         verified = found or self._judge(token, demand.proof, fetched=fetched)
@@ -191,7 +191,7 @@ class BaseVerifier:
 
 
 class Errand(Exception):
-    """Something has to be fetched first: a good token by introspection, or newer keys, which bring None."""
+    """Something has to be fetched first: a good token by introspection; the beginning, or newer keys, bring None."""
 
     def __init__(self, future: concurrent.futures.Future[Any]) -> None:
         """Wait for `future`."""

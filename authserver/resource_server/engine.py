@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import os
 import threading
@@ -27,6 +28,8 @@ from authserver.resource_server.source import Connection, Source, SourceFailed
 from authserver.resource_server.token import VerifiedToken
 
 T = TypeVar("T")
+
+START_SECONDS = 5.0
 
 _LONGEST_WAIT_SECONDS = 10
 _PAUSE_SECONDS = 1.0
@@ -64,9 +67,16 @@ class Engine:
         self._follower: Follower | None = None
         self._closed = False
 
-    def start(self) -> concurrent.futures.Future[None]:
-        """Start if need be. The future is done when keys and revocations are known, or cannot be for the moment.
+    def open(self) -> concurrent.futures.Future[None]:
+        """Start as `start` does, after a close as well."""
+        if self._closed:
+            self._reset()
+        return self.start()
 
+    def start(self) -> concurrent.futures.Future[None]:
+        """Start unless it runs or was closed.
+
+        The future is done when keys and revocations are known, or cannot be for the moment.
         It fails with ConfigurationError when they never will: the credentials or the configuration are refused.
         """
         with self._starting:
@@ -89,9 +99,13 @@ class Engine:
             thread.join()
 
     @property
-    def is_running(self) -> bool:
-        """Tell whether the thread is there."""
-        return self._thread is not None
+    def has_learnt(self) -> bool:
+        """Tell whether the beginning is over: keys and revocations are known, or it is known why not."""
+        return self._learnt.done()
+
+    def learn(self) -> concurrent.futures.Future[None]:
+        """Start if need be; done when the beginning is over, whatever it brought, or after 5 seconds."""
+        return self._submit(self._until_learnt())
 
     @property
     def key_set(self) -> bytes:
@@ -162,11 +176,14 @@ class Engine:
         else:
             self._learnt.set_exception(error)
 
+    async def _until_learnt(self) -> None:
+        with contextlib.suppress(TimeoutError, ConfigurationError):
+            async with asyncio.timeout(START_SECONDS):
+                await asyncio.shield(asyncio.wrap_future(self._learnt))
+
     async def _fetch_keys(self) -> None:
         if self._follower is not None:
             await self._follower.fetch_keys()
-        else:
-            await asyncio.wait([asyncio.wrap_future(self._learnt)])
 
     async def _introspect(self, token: str) -> VerifiedToken:
         check = self.check

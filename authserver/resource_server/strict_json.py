@@ -1,4 +1,4 @@
-"""JSON from a stranger: an object, or refused. No input raises anything else."""
+"""JSON from a stranger: an object whose members have one reading, or refused. No input raises anything else."""
 
 from __future__ import annotations
 
@@ -9,18 +9,29 @@ from authserver.jose.errors import TokenRefused
 
 
 def read_object(content: bytes, what: str) -> dict[str, Json]:
-    """Return the JSON object in `content`; raise TokenRefused for anything else, NaN and too deep nesting included."""
+    """Return the JSON object in `content`; raise TokenRefused for anything else.
+
+    That includes NaN, nesting too deep, and a member that is there twice: two parsers might each take another one
+    (RFC 7515 §4, RFC 7519 §4).
+    """
     try:
         value = _DECODER.decode(content.decode())
     except (ValueError, RecursionError):  # UnicodeDecodeError and an integer of too many digits among them
-        raise TokenRefused(f"the {what} is no JSON") from None
+        raise TokenRefused(f"the {what} is no JSON with one reading") from None
     if not isinstance(value, dict):
         raise TokenRefused(f"the {what} is no JSON object")
     return value
+
+
+def _once(members: list[tuple[str, Json]]) -> dict[str, Json]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a member is there twice")
+    return found
 
 
 def _refuse_constant(name: str) -> Json:
     raise ValueError(name)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse_constant)

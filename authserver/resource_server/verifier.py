@@ -10,9 +10,8 @@ from typing import Self
 
 from authserver.resource_server.base import BaseVerifier, Demand, Errand
 from authserver.resource_server.check import Proof
+from authserver.resource_server.engine import START_SECONDS
 from authserver.resource_server.token import VerifiedToken
-
-START_SECONDS = 5.0
 
 
 class Verifier(BaseVerifier):
@@ -23,7 +22,7 @@ class Verifier(BaseVerifier):
 
         A server that is away is no reason not to start: until it is back, tokens are answered with CannotVerify.
         """
-        ready = asyncio.wrap_future(self.engine.start())
+        ready = asyncio.wrap_future(self.engine.open())
         try:
             async with asyncio.timeout(START_SECONDS):
                 await asyncio.shield(ready)
@@ -68,7 +67,7 @@ class ThreadVerifier(BaseVerifier):
     def __enter__(self) -> Self:
         """Start, as `Verifier` does."""
         try:
-            self.engine.start().result(START_SECONDS)
+            self.engine.open().result(START_SECONDS)
         except concurrent.futures.TimeoutError:
             pass
         except BaseException:
