@@ -39,8 +39,11 @@ async def serve(
     Migrates the database first. `read_secrets` reads the secret keys and admin tokens again, now and then and at
     SIGHUP, unless that is the end of the terminal. Raises ConfigurationError before anything listens.
     """
-    if migrate.status(settings.database).is_pending:
+    database = migrate.status(settings.database)
+    if database.is_pending:
         await _migrate()
+    elif database.is_ahead:
+        structlog.get_logger().warning("database.ahead", revision=database.current, known=database.head)
     metrics = Metrics(workers=join_workers(worker.metrics_directory, worker.number) if worker else None)
     async with open_runtime(settings, metrics=metrics) as runtime, background(runtime.capabilities):
         await runtime.capabilities.database.state.put(ISSUER_STATE, runtime.capabilities.issuer)

@@ -86,6 +86,13 @@ def of_migrations(status: MigrationStatus) -> Finding:
             f"The database {have}, this version needs {status.head}.",
             "Run `authserver migrate up`, or start the server.",
         )
+    if status.is_ahead:
+        return warning(
+            "migrations",
+            f"The database is at revision {status.current}, ahead of this version ({status.head}), "
+            "but compatible with it.",
+            "Complete the upgrade: a newer authserver has migrated the database.",
+        )
     return ok("migrations", f"The database is at revision {status.current}, the newest.")
 
 

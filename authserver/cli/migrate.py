@@ -39,9 +39,15 @@ def _database_url() -> str:
 
 def _print(found: MigrationStatus, *, as_json: bool) -> None:
     if as_json:
-        print_json({"current": found.current, "head": found.head, "pending": found.is_pending})
-    elif not found.is_pending:
-        click.echo(f"The database is at revision {found.current}, the newest.")
-    else:
+        shown = {"current": found.current, "head": found.head, "pending": found.is_pending, "ahead": found.is_ahead}
+        print_json(shown)
+    elif found.is_ahead:
+        click.echo(
+            f"The database is at revision {found.current}, ahead of this version ({found.head}), "
+            "but compatible with it: nothing to do."
+        )
+    elif found.is_pending:
         have = f"is at revision {found.current}" if found.current else "is empty"
         click.echo(f"The database {have}, this version needs {found.head}: run `authserver migrate up`.")
+    else:
+        click.echo(f"The database is at revision {found.current}, the newest.")

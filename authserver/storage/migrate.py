@@ -1,6 +1,7 @@
 """Migrations: which one the database has reached, and the way to the newest.
 
-A start that finds the newest one reads a single row and never imports Alembic.
+A start that finds the newest one reads a single row and never imports Alembic. A database that a newer version has
+migrated is usable as long as that migration says so (`migrations/env.py` has the rule): versions run side by side.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
 
+#: Where the database keeps the oldest revision whose code can live with its schema; every migration writes it.
+COMPATIBLE_STATE = "schema_compatible_with"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationStatus:
-    """The revision that the database has (None: it is empty) and the one that this code needs."""
+    """The revision of a usable database (None: it is empty) and the newest one that this code knows."""
 
     current: str | None
     head: str
@@ -32,7 +36,12 @@ class MigrationStatus:
     @property
     def is_pending(self) -> bool:
         """Tell whether `upgrade` has something to do."""
-        return self.current != self.head
+        return self.current != self.head and not self.is_ahead
+
+    @property
+    def is_ahead(self) -> bool:
+        """Tell whether a newer version has migrated the database, in a way that this code can live with."""
+        return self.current is not None and self.current not in REVISIONS
 
 
 class Schema(Protocol):
@@ -40,6 +49,9 @@ class Schema(Protocol):
 
     def revision(self) -> str | None:
         """Return its revision, None for an empty database; raise ConfigurationError when it cannot be used."""
+
+    def state(self, name: str) -> str | None:
+        """Return the value stored under `name` in a database that has a revision, None when there is none."""
 
     def change(self, upgrade: Callable[[Connection], None]) -> None:
         """Run `upgrade` within one transaction, of many processes one at a time."""
@@ -49,15 +61,18 @@ def status(url: str) -> MigrationStatus:
     """Read where the database stands; a missing file is an empty database and stays missing.
 
     Raises ConfigurationError when the URL is not supported, when the database cannot be reached, read or used, and
-    when it is ahead of this code. It blocks, for two seconds at most.
+    when it is ahead of this code and does not say that this code can live with it. It blocks, for two seconds at most,
+    and twice that when the database is ahead.
     """
-    current = _schema(url).revision()
-    if current is not None and current not in REVISIONS:
+    schema = _schema(url)
+    found = MigrationStatus(current=schema.revision(), head=HEAD)
+    # The revision was read first: what a migration in between has written is newer, and refuses more.
+    if found.is_ahead and schema.state(COMPATIBLE_STATE) not in REVISIONS:
         raise ConfigurationError(
-            f"AUTHSERVER_DATABASE_URL: the database is at revision {current}, this version knows up to {HEAD}; "
+            f"AUTHSERVER_DATABASE_URL: the database is at revision {found.current}, this version knows up to {HEAD}; "
             "run the newer authserver, or restore a backup made before its migration",
         )
-    return MigrationStatus(current=current, head=HEAD)
+    return found
 
 
 def pending(url: str) -> bool:
@@ -68,8 +83,9 @@ def pending(url: str) -> bool:
 async def upgrade(url: str) -> MigrationStatus:
     """Bring the database to the newest revision, in one transaction, and return where it stands.
 
-    Of several processes that start together one migrates and the others wait for it. Killed in the middle, it
-    leaves the database as it was. Raises as `status` does, and TemporarilyUnavailable when the lock stays taken.
+    A database that is ahead stays as it is. Of several processes that start together one migrates and the others wait
+    for it. Killed in the middle, it leaves the database as it was. Raises as `status` does, and TemporarilyUnavailable
+    when the lock stays taken.
     """
     return await asyncio.to_thread(_upgrade, url)
 
@@ -103,12 +119,12 @@ def _schema(url: str) -> Schema:
 def _run_alembic(connection: Connection) -> None:
     from alembic import command  # noqa: PLC0415 - most starts have nothing to migrate
     from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic.migration import MigrationContext  # noqa: PLC0415
 
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in REVISIONS:
+        return  # a newer version won the race for the lock
     config = Config()
     config.set_main_option("script_location", str(migrations_directory()).replace("%", "%%"))
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:  # a newer version won the race for the lock
-        raise ConfigurationError(f"AUTHSERVER_DATABASE_URL: cannot migrate: {error}") from error
+    command.upgrade(config, "head")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,7 +67,11 @@ class PostgresqlSchema:
 
     def revision(self) -> str | None:
         """Return the revision, None for an empty database; raise ConfigurationError when it cannot be used."""
-        return _in_a_loop_of_its_own(_revision(self._address))
+        return _in_a_loop_of_its_own(_asked(self._address, lambda driver: _revision(driver, self._address)))
+
+    def state(self, name: str) -> str | None:
+        """Return the value stored under `name` in a database that has a revision, None when there is none."""
+        return _in_a_loop_of_its_own(_asked(self._address, lambda driver: _state(driver, name)))
 
     def change(self, upgrade: Callable[[Connection], None]) -> None:
         """Run `upgrade` within one transaction under the lock of migrations, which ends with it, however it ends.
@@ -83,14 +87,14 @@ def _in_a_loop_of_its_own(work: Coroutine[Any, Any, T]) -> T:
         return thread.submit(asyncio.run, work).result()
 
 
-async def _revision(address: PostgresqlAddress) -> str | None:
+async def _asked(address: PostgresqlAddress, question: Callable[[Any], Awaitable[str | None]]) -> str | None:
     failure: BaseException
     try:
         driver = await open_connection(
             address, seconds=CONNECT_SECONDS, command_seconds=CONNECT_SECONDS, settings=_SETTINGS
         )
         try:
-            return await _examine(driver, address)
+            return await question(driver)
         finally:
             driver.terminate()
     except _FAILURES as error:
@@ -98,7 +102,7 @@ async def _revision(address: PostgresqlAddress) -> str | None:
     raise _refusal(failure, address)
 
 
-async def _examine(driver: Any, address: PostgresqlAddress) -> str | None:
+async def _revision(driver: Any, address: PostgresqlAddress) -> str | None:
     server = await driver.fetchrow(_SERVER)
     if server["version"] < OLDEST_VERSION:
         raise _refused(
@@ -113,6 +117,13 @@ async def _examine(driver: Any, address: PostgresqlAddress) -> str | None:
         return None
     await _require_permissions(driver, address)
     return revision
+
+
+async def _state(driver: Any, name: str) -> str | None:
+    if await driver.fetchval("SELECT to_regclass('deployment_state')") is None:
+        return None
+    value: str | None = await driver.fetchval("SELECT value FROM deployment_state WHERE name = $1", name)
+    return value
 
 
 async def _require_permissions(driver: Any, address: PostgresqlAddress) -> None:

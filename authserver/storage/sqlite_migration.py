@@ -28,7 +28,13 @@ class SqliteSchema:
 
     def revision(self) -> str | None:
         """Return the revision, None for an empty database; a missing file is one, and stays missing."""
-        return _read_revision(self._path) if self._path.exists() else None
+        if not self._path.exists():
+            return None
+        return _read(self._path, "alembic_version", "SELECT version_num FROM alembic_version")
+
+    def state(self, name: str) -> str | None:
+        """Return the value stored under `name` in a database that has a revision, None when there is none."""
+        return _read(self._path, "deployment_state", "SELECT value FROM deployment_state WHERE name = ?", name)
 
     def change(self, upgrade: Callable[[Connection], None]) -> None:
         """Run `upgrade` within one transaction, alone; raise TemporarilyUnavailable when the lock stays taken."""
@@ -40,11 +46,12 @@ class SqliteSchema:
             raise TemporarilyUnavailable(f"database: cannot migrate: {error}") from error
 
 
-def _read_revision(path: Path) -> str | None:
+def _read(path: Path, table: str, statement: str, *parameters: str) -> str | None:
+    """Return the one value that a statement finds in a table, None when there is no value or no such table."""
     try:
         with closing(_connect(path)) as connection:
-            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone()
-            row = connection.execute("SELECT version_num FROM alembic_version").fetchone() if known else None
+            known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+            row = connection.execute(statement, parameters).fetchone() if known else None
     except sqlite3.Error as error:
         raise ConfigurationError(f"AUTHSERVER_DATABASE_URL: cannot read {path}: {error}") from error
     return None if row is None else str(row[0])

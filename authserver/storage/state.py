@@ -7,7 +7,8 @@ from sqlalchemy import select, text
 from authserver.storage.connections import Connections, retried
 from authserver.storage.tables import deployment_state
 
-_PUT = text("""
+#: Stores a value, in place of an earlier one; migrations use it too.
+PUT = text("""
 INSERT INTO deployment_state (name, value) VALUES (:name, :value)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """)
@@ -31,4 +32,4 @@ class SqlStateStore:
     async def put(self, name: str, value: str) -> None:
         """Store a value under `name`, in place of an earlier one."""
         async with self._connections.writing() as connection:
-            await connection.execute(_PUT, {"name": name, "value": value})
+            await connection.execute(PUT, {"name": name, "value": value})

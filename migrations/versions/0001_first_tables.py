@@ -13,6 +13,7 @@ revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+compatible_with = "0001"
 
 # What a migration needs it holds itself: the code moves on, a migration does not.
 _KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")

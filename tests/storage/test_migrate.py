@@ -13,7 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.script import Script, ScriptDirectory
 from sqlalchemy import create_engine
 
 from authserver.core.errors import ConfigurationError
@@ -47,6 +47,14 @@ assert not migrate.pending(sys.argv[1])
 asyncio.run(migrate.upgrade(sys.argv[1]))
 assert "alembic" not in sys.modules
 """
+
+#: What a newer version leaves behind, and what makes it one that older code cannot live with.
+AHEAD = "UPDATE alembic_version SET version_num = '9999'"
+AHEAD_AND_INCOMPATIBLE = (
+    "UPDATE deployment_state SET value = '9999' WHERE name = 'schema_compatible_with'",
+    "DELETE FROM deployment_state WHERE name = 'schema_compatible_with'",
+    "DROP TABLE deployment_state",
+)
 
 
 def test_a_fresh_database_is_brought_to_the_newest_revision(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -87,14 +95,48 @@ def test_an_upgrade_that_dies_leaves_nothing_half_done(tmp_path: Path, statement
     assert asyncio.run(migrate.upgrade(f"sqlite:///{path}")).current == migrate.HEAD
 
 
-def test_a_database_ahead_of_the_code_is_refused(database_path: Path) -> None:
+@pytest.mark.parametrize("statement", AHEAD_AND_INCOMPATIBLE)
+def test_a_database_ahead_of_the_code_is_refused(database_path: Path, statement: str) -> None:
     """MIG-03: an older version refuses with one line that says what to do; status, pending and upgrade agree."""
-    with closing(sqlite3.connect(database_path)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    _execute(database_path, AHEAD, statement)
     url = f"sqlite:///{database_path}"
     for attempt in (migrate.status, migrate.pending, lambda url: asyncio.run(migrate.upgrade(url))):
         with pytest.raises(ConfigurationError, match="9999"):
             attempt(url)
+
+
+def test_a_database_that_is_ahead_but_compatible_is_used_as_it_is(database_path: Path) -> None:
+    """MIG-01: what the newest migration left behind says that this code can live with it: nothing to do."""
+    _execute(database_path, AHEAD)
+    before = database_path.read_bytes()
+    url = f"sqlite:///{database_path}"
+    for found in (migrate.status(url), asyncio.run(migrate.upgrade(url))):
+        assert (found.current, found.is_ahead, found.is_pending) == ("9999", True, False)
+    assert database_path.read_bytes() == before
+
+
+def test_a_newer_version_that_was_faster_is_left_alone(database_path: Path) -> None:
+    """MIG-01: whoever finds, once the lock is free, that a newer version has migrated does nothing.
+
+    It calls the inside, for the moment between the look and the lock cannot be met from outside.
+    """
+    _execute(database_path, AHEAD)
+    schema = migrate._schema(f"sqlite:///{database_path}")
+    schema.change(migrate._run_alembic)
+    assert schema.revision() == "9999"
+
+
+def test_each_migration_names_the_oldest_code_that_can_live_with_it() -> None:
+    """MIG-01: a revision that its own code knows, and none older than the migration before has named."""
+    named = [script.module.compatible_with for script in _scripts()]
+    assert all(name in migrate.REVISIONS[: number + 1] for number, name in enumerate(named))
+    assert named == sorted(named, key=migrate.REVISIONS.index)
+
+
+def test_the_database_holds_what_its_newest_migration_names(database_path: Path) -> None:
+    """MIG-01: for code that is older than the migration."""
+    schema = migrate._schema(f"sqlite:///{database_path}")
+    assert schema.state(migrate.COMPATIBLE_STATE) == _scripts()[-1].module.compatible_with
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -126,16 +168,26 @@ def test_the_migrations_write_what_the_tables_would(database_path: Path, tmp_pat
 
 def test_the_known_revisions_are_those_in_the_directory() -> None:
     """A new migration is entered in REVISIONS, in order."""
-    config = Config()
-    config.set_main_option("script_location", str(migrate.migrations_directory()))
-    script = ScriptDirectory.from_config(config)
-    assert tuple(reversed([each.revision for each in script.walk_revisions()])) == migrate.REVISIONS
+    assert tuple(script.revision for script in _scripts()) == migrate.REVISIONS
 
 
 def test_a_start_without_migrations_does_not_load_alembic(database_path: Path) -> None:
     """A database that is up to date costs one query."""
     command = [sys.executable, "-c", CHECK_WITHOUT_ALEMBIC, f"sqlite:///{database_path}"]
     assert subprocess.run(command, check=False).returncode == 0
+
+
+def _scripts() -> list[Script]:
+    """Return the migrations in the directory, oldest first."""
+    config = Config()
+    config.set_main_option("script_location", str(migrate.migrations_directory()))
+    return list(reversed(list(ScriptDirectory.from_config(config).walk_revisions())))
+
+
+def _execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
 
 
 def _statements(path: Path) -> dict[str, frozenset[str]]:

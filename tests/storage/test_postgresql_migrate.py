@@ -21,8 +21,9 @@ from authserver.storage.tables import metadata
 from tests.postgresql import PostgresqlServer
 from tests.server import AUTHSERVER, free_port
 
+from .on_postgresql import name_in
 from .subjects import Stores, a_client
-from .test_migrate import CHECK_WITHOUT_ALEMBIC, UPGRADE, UPGRADE_AND_DIE
+from .test_migrate import AHEAD, AHEAD_AND_INCOMPATIBLE, CHECK_WITHOUT_ALEMBIC, UPGRADE, UPGRADE_AND_DIE
 
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
 NO_POSTGRESQL = """
@@ -213,11 +214,23 @@ def test_a_database_that_holds_no_unicode_is_refused(postgresql: PostgresqlServe
     assert "SQL_ASCII" in _refusal(migrate.status, postgresql.url("bytes"), forbidden=postgresql.password)
 
 
-def test_a_database_ahead_of_the_code_is_refused(postgresql: PostgresqlServer, postgresql_url: str) -> None:
-    """One line says what to do; status, pending and upgrade agree."""
-    postgresql.sql("UPDATE alembic_version SET version_num = '9999'", database=postgresql_url.rpartition("/")[2])
+@pytest.mark.parametrize("statement", AHEAD_AND_INCOMPATIBLE)
+def test_a_database_ahead_of_the_code_is_refused(
+    postgresql: PostgresqlServer, postgresql_url: str, statement: str
+) -> None:
+    """MIG-03: one line says what to do; status, pending and upgrade agree."""
+    postgresql.sql(f"{AHEAD}; {statement}", database=name_in(postgresql_url))
     for attempt in (migrate.status, migrate.pending, lambda url: asyncio.run(migrate.upgrade(url))):
         assert "9999" in _refusal(attempt, postgresql_url, forbidden=postgresql.password)
+
+
+def test_a_database_that_is_ahead_but_compatible_is_used_as_it_is(
+    postgresql: PostgresqlServer, postgresql_url: str
+) -> None:
+    """MIG-01: what the newest migration left behind says that this code can live with it: nothing to do."""
+    postgresql.sql(AHEAD, database=name_in(postgresql_url))
+    for found in (migrate.status(postgresql_url), asyncio.run(migrate.upgrade(postgresql_url))):
+        assert (found.current, found.is_ahead, found.is_pending) == ("9999", True, False)
 
 
 def test_a_user_who_may_not_create_tables_is_refused(postgresql: PostgresqlServer, empty: str) -> None:

@@ -1,26 +1,24 @@
-"""The beacon on a real Redis, alone, under a Sentinel and in a cluster; and the circuit breaker."""
+"""The beacon on a real Redis: what it shows, for how long, and what it makes of everything that can be wrong."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 import structlog
 
 from authserver.core.errors import ConfigurationError, TemporarilyUnavailable
-from authserver.core.ports import Mark
-from authserver.storage import redis_client
+from authserver.core.ports import LEASE_SECONDS, Mark
 from authserver.storage.redis_beacon import RedisBeacon
-from authserver.storage.redis_client import Breaker
-from tests.redis_server import RedisServer, start_cluster, start_redis, start_sentinel, unavailable
+from tests.redis_server import RedisServer, start_redis, unavailable
+from tests.storage.beacons import HEAD, lit, with_beacon
 
 pytestmark = pytest.mark.skipif(unavailable() is not None, reason=unavailable() or "")
 
-HEAD = "{authserver}:revocations:head"
+LEASE_MS = 1000 * LEASE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -36,36 +34,16 @@ def redis(_redis: RedisServer) -> RedisServer:
     return _redis
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[RedisBeacon]:
-    """Open a beacon and close it."""
-    beacon = RedisBeacon(url=url)
-    try:
-        yield beacon
-    finally:
-        await beacon.close()
-
-
-def with_beacon(url: str, scenario: Callable[[RedisBeacon], Awaitable[None]]) -> None:
-    """Run a scenario on a beacon of its own."""
-
-    async def run() -> None:
-        async with opened(url) as beacon:
-            await scenario(beacon)
-
-    asyncio.run(run())
-
-
-def test_an_empty_one_shows_nothing_until_it_is_raised(redis: RedisServer) -> None:
+def test_an_empty_one_shows_nothing_until_it_is_lit(redis: RedisServer) -> None:
     """RDS-04: an emptied Redis is recognised, and gets an epoch that it never had."""
 
     async def scenario(beacon: RedisBeacon) -> None:
         assert await beacon.read() is None
-        first = await beacon.raise_to(5)
-        assert await beacon.read() == first == Mark(first.epoch, 5)
+        first = await lit(beacon, 5)
+        assert first == Mark(first.epoch, 5)
         redis.command("FLUSHALL")
         assert await beacon.read() is None
-        assert (await beacon.raise_to(5)).epoch != first.epoch
+        assert (await lit(beacon, 5)).epoch != first.epoch
 
     with_beacon(redis.url, scenario)
 
@@ -74,9 +52,125 @@ def test_it_never_goes_back(redis: RedisServer) -> None:
     """RDS-12: raised in any order, any number of times, it shows the greatest; the epoch stays."""
 
     async def scenario(beacon: RedisBeacon) -> None:
-        marks = await asyncio.gather(*(beacon.raise_to(n % 50) for n in range(100)))
-        assert len({mark.epoch for mark in marks}) == 1
-        assert (await beacon.raise_to(7)).sequence == 49
+        first = await lit(beacon, 0)
+        await asyncio.gather(*(beacon.raise_to(n % 50) for n in range(100)))
+        assert await beacon.read() == Mark(first.epoch, 49)
+        await beacon.raise_to(7)
+        assert await beacon.read() == Mark(first.epoch, 49)
+
+    with_beacon(redis.url, scenario)
+
+
+def test_it_goes_out(redis: RedisServer) -> None:
+    """RDS-14: it is lit for the lease and no longer, counted from before the database was asked."""
+
+    async def scenario(beacon: RedisBeacon) -> None:
+        await lit(beacon, 1, age_ms=500)
+        assert 0 < redis.command("PTTL", HEAD) <= LEASE_MS - 500
+        await lit(beacon, 1)
+        assert LEASE_MS - 500 < redis.command("PTTL", HEAD) <= LEASE_MS
+        deadline = time.monotonic() + LEASE_SECONDS + 0.2
+        while await beacon.read() is not None:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+
+    with_beacon(redis.url, scenario)
+
+
+def test_only_who_knows_all_keeps_it_lit(redis: RedisServer) -> None:
+    """RDS-14: neither who knows less, nor who looked too long ago, nor who did not look at all prolongs its light."""
+
+    async def scenario(beacon: RedisBeacon) -> None:
+        first = await lit(beacon, 3, age_ms=300)
+        ends_at = redis.command("PEXPIRETIME", HEAD)
+        await lit(beacon, 2)
+        await lit(beacon, 3, age_ms=400)
+        await lit(beacon, 3, age_ms=60_000)
+        await beacon.raise_to(3)
+        assert await beacon.read() == first
+        await beacon.raise_to(4)
+        assert await beacon.read() == Mark(first.epoch, 4)
+        assert redis.command("PEXPIRETIME", HEAD) == ends_at
+        await lit(beacon, 4)
+        assert redis.command("PEXPIRETIME", HEAD) > ends_at
+
+    with_beacon(redis.url, scenario)
+
+
+def test_a_step_shown_while_it_is_out_is_not_hidden_by_who_is_late(redis: RedisServer) -> None:
+    """RACE-03: raised while it is out, it stays out for whoever had looked before, and is lit by who knows all."""
+
+    async def scenario(beacon: RedisBeacon) -> None:
+        asked_at_ms = await beacon.time_ms()
+        await beacon.raise_to(5)
+        assert await beacon.read() is None
+        await beacon.raise_to(4, seen_after_ms=asked_at_ms)
+        assert await beacon.read() is None
+        assert 0 < redis.command("PTTL", HEAD) <= LEASE_MS
+        assert (await lit(beacon, 5)).sequence == 5
+        assert 0 < redis.command("PTTL", HEAD) <= LEASE_MS
+
+    with_beacon(redis.url, scenario)
+
+
+def test_a_light_without_an_end_gets_one(redis: RedisServer) -> None:
+    """RDS-14: a hash that was written without an expiry goes out like any other."""
+
+    async def scenario(beacon: RedisBeacon) -> None:
+        redis.command("HSET", HEAD, "epoch", "e", "sequence", "1")
+        assert await lit(beacon, 1) == Mark("e", 1)
+        assert 0 < redis.command("PTTL", HEAD) <= LEASE_MS
+
+    with_beacon(redis.url, scenario)
+
+
+def test_without_an_end_it_is_not_lit(redis: RedisServer) -> None:
+    """RDS-08, RDS-14: where setting an expiry is forbidden nothing is lit at all."""
+
+    async def scenario(beacon: RedisBeacon) -> None:
+        with pytest.raises(TemporarilyUnavailable):
+            await lit(beacon, 1)
+        assert redis.command("EXISTS", HEAD) == 0
+
+    redis.command("ACL", "SETUSER", "default", "-pexpireat")
+    try:
+        with_beacon(redis.url, scenario)
+    finally:
+        redis.command("ACL", "SETUSER", "default", "+pexpireat")
+
+
+def test_one_that_cannot_be_written_is_read_and_reported_once(redis: RedisServer) -> None:
+    """RDS-08: a read-only Redis is not up; that is said once, however often it is read; back, it is used again."""
+
+    async def scenario(beacon: RedisBeacon) -> None:
+        mark = await lit(beacon, 1)
+        redis.command("REPLICAOF", "127.0.0.1", "1")
+        for _ in range(5):
+            with pytest.raises(TemporarilyUnavailable):
+                await beacon.raise_to(2)
+            assert await beacon.read() in {mark, None}
+            assert not beacon.is_up
+        redis.command("REPLICAOF", "NO", "ONE")
+        deadline = time.monotonic() + 2
+        while not beacon.is_up:
+            assert time.monotonic() < deadline
+            with suppress(TemporarilyUnavailable):
+                await beacon.raise_to(2)
+            await asyncio.sleep(0.05)
+
+    with structlog.testing.capture_logs() as lines:
+        with_beacon(redis.url, scenario)
+    assert [line["event"] for line in lines] == ["redis.writes.unavailable", "redis.writes.back"]
+
+
+def test_only_news_is_told(redis: RedisServer) -> None:
+    """RDS-10: who keeps it lit wakes nobody up."""
+
+    async def scenario(beacon: RedisBeacon) -> None:
+        redis.command("CONFIG", "RESETSTAT")
+        for sequence in (1, 1, 1, 2, 1, 2):
+            await lit(beacon, sequence)
+        assert redis.command("INFO", "commandstats")["cmdstat_publish"]["calls"] == 2
 
     with_beacon(redis.url, scenario)
 
@@ -91,9 +185,10 @@ def test_everybody_hears(redis: RedisServer) -> None:
             await asyncio.wait_for(anext(heard), 3)
 
         await hear()  # what was said before it listened
-        for speak in (lambda: beacon.raise_to(3), beacon.announce):
-            await speak()
-            await hear()
+        await beacon.raise_to(3)
+        await hear()
+        await beacon.announce()
+        await hear()
         redis.command("CLIENT", "KILL", "TYPE", "pubsub")
         await hear()
         await heard.aclose()  # type: ignore[attr-defined]
@@ -193,122 +288,3 @@ def test_a_hung_one_is_given_up_soon_and_met_once() -> None:
 
     with start_redis() as server:
         with_beacon(server.url, lambda beacon: scenario(beacon, server))
-
-
-def test_a_failover_is_followed() -> None:
-    """RDS-08: when a Sentinel makes the replica the primary, the beacon goes on there; its epoch is the same."""
-
-    async def scenario(beacon: RedisBeacon) -> None:
-        mark = await beacon.raise_to(9)
-        assert watched.primary.command("WAIT", 1, 2000) == 1  # replicated
-        watched.primary.kill()
-        deadline = time.monotonic() + 15
-        while time.monotonic() < deadline:
-            try:
-                assert (await beacon.raise_to(10)) == Mark(mark.epoch, 10)
-                break
-            except TemporarilyUnavailable:
-                await asyncio.sleep(0.1)
-        assert await beacon.read() == Mark(mark.epoch, 10)
-
-    with start_sentinel() as watched:
-        with_beacon(watched.url, scenario)
-        assert watched.primary_port() == watched.replica.port
-
-
-# redis-py's cluster client leaves the connections of a node that hung to the garbage collector.
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_cluster() -> None:
-    """RDS-08: in a cluster hash and channel lie in one slot; a lost node is unavailable, and used again when back."""
-
-    async def scenario(beacon: RedisBeacon) -> None:
-        await beacon.check_policy()
-        mark = await beacon.raise_to(4)
-        assert await beacon.read() == Mark(mark.epoch, 4)
-        owner = cluster.owner_of(HEAD)
-        owner.suspend()
-        started = time.monotonic()
-        with pytest.raises(TemporarilyUnavailable):
-            await beacon.read()
-        assert time.monotonic() - started < 0.3
-        owner.resume()
-        deadline = time.monotonic() + 5
-        while not beacon.is_up and time.monotonic() < deadline:
-            with pytest.raises(TemporarilyUnavailable):
-                await beacon.read()
-            await asyncio.sleep(0.1)
-        assert await beacon.read() == Mark(mark.epoch, 4)
-
-    with start_cluster() as cluster:
-        with_beacon(cluster.url, scenario)
-    gc.collect()  # here, and not in whatever test comes next
-
-
-def test_a_cluster_speaks() -> None:
-    """RDS-09: an announcement in a cluster is heard."""
-
-    async def scenario(beacon: RedisBeacon) -> None:
-        heard = beacon.heard()
-        await asyncio.wait_for(anext(heard), 3)
-        await beacon.raise_to(1)
-        await asyncio.wait_for(anext(heard), 3)
-        await heard.aclose()  # type: ignore[attr-defined]
-
-    with start_cluster() as cluster:
-        with_beacon(cluster.url, scenario)
-
-
-def test_the_breaker_tries_aside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """RDS-03: nobody waits while the circuit is open, one command is tried aside; both turns are logged."""
-    monkeypatch.setattr(redis_client, "OPEN_SECONDS", 0.05)
-
-    async def run() -> None:
-        breaker, tried, healthy = Breaker(name="redis"), 0, False
-
-        async def command() -> str:
-            nonlocal tried
-            tried += 1
-            await asyncio.sleep(0.01)
-            if not healthy:
-                raise OSError
-            return "reply"
-
-        for _ in range(3):
-            with pytest.raises(TemporarilyUnavailable):
-                await breaker.call(command)
-        assert (tried, breaker.is_open) == (1, True)
-        healthy = True
-        await asyncio.sleep(0.06)
-        for _ in range(5):
-            with pytest.raises(TemporarilyUnavailable):
-                await breaker.call(command)
-        await asyncio.sleep(0.03)
-        assert (tried, breaker.is_open) == (2, False)
-        assert await breaker.call(command) == "reply"
-        await breaker.close()
-
-    with structlog.testing.capture_logs() as lines:
-        asyncio.run(run())
-    assert [line["event"] for line in lines] == ["redis.unavailable", "redis.back"]
-
-
-def test_closing_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CRASH-03: a command that is tried aside when the process ends is given up."""
-    monkeypatch.setattr(redis_client, "OPEN_SECONDS", 0.0)
-
-    async def run() -> None:
-        breaker = Breaker(name="redis")
-
-        async def fail() -> None:
-            raise OSError
-
-        with pytest.raises(TemporarilyUnavailable):
-            await breaker.call(fail)
-        with pytest.raises(TemporarilyUnavailable):
-            await breaker.call(lambda: asyncio.sleep(60))
-        await asyncio.sleep(0)
-        await breaker.close()
-        assert len(asyncio.all_tasks()) == 1
-
-    with structlog.testing.capture_logs():
-        asyncio.run(run())
