@@ -3,16 +3,16 @@
 From the top down:
 
     __main__      the command line: sections in, one report out
-    sections/     one question each: tokens, introspection, clients, revoked, start, memory, ceiling
+    sections/     one question each, from tokens a second to a million revocations
     bench         what every section is given
-    own_server    starts our server and fills it with clients and revocations
+    own_server    starts our server and fills it with clients
     peer_servers  installs and starts the servers under peers/
     ceiling_app   the least a Python server can do: bare uvicorn, and one signature more
     report        the tables, as text, Markdown and JSON
     rounds        alternating measurements
     load          wrk, driven by load.lua
-    server        a running server: its requests, its readiness, its memory
-    processes     starting, pinning to a core and stopping processes
+    server        a running server: its requests, its readiness
+    processes     starting, pinning to cores and stopping processes; their memory and CPU time
     figures       samples, medians and what they say about a target
     machine       the description of the machine
     options       the command line's values

@@ -15,14 +15,14 @@ from tests.benchmarks.peer_servers import PEERS, Peer, install_peers
 from tests.benchmarks.processes import choose_cores, ended_by_signals
 from tests.benchmarks.progress import say
 from tests.benchmarks.report import Report, as_json, as_markdown
-from tests.benchmarks.sections import SECTIONS
+from tests.benchmarks.sections import SECTIONS, section
 
 _INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
     """Return 0 when everything asked for was measured, 1 when something was not, 130 when interrupted."""
-    options = read_options(arguments, list(SECTIONS))
+    options = read_options(arguments, SECTIONS)
     try:
         with ended_by_signals(), TemporaryDirectory(prefix="authserver-bench-") as folder:
             report, complete = _measure(options, Path(folder))
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 def _measure(options: Options, folder: Path) -> tuple[Report, bool]:
     machine = describe_machine()
     cores = choose_cores(pinning=not options.unpinned)
-    generator = LoadGenerator(executable=find_wrk(), folder=folder, core=cores.load)
+    generator = LoadGenerator(executable=find_wrk(), folder=folder, cores=cores.load)
     notes: list[str] = []
     bench = Bench(options=options, generator=generator, peers=_find_peers(notes), cores=cores, folder=folder)
     figures: list[Figure] = []
@@ -47,17 +47,18 @@ def _measure(options: Options, folder: Path) -> tuple[Report, bool]:
     failed = []
     for name in options.only:
         try:
-            results = SECTIONS[name](bench)
+            results = section(name).measure(bench)
         except BenchmarkError as error:
             failed.append(f"Not measured: {name}: {error}.")
             say(failed[-1])
             continue
         figures += results.figures
         findings += results.findings
+        notes += results.notes
     report = Report(
         machine=machine,
         options=options,
-        pinned=cores.server is not None,
+        pinned=bool(cores.server),
         notes=[*notes, *failed],
         figures=figures,
         findings=findings,

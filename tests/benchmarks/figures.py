@@ -28,6 +28,23 @@ class Sample:
     p99_ms: float
     failures: int
     """Answers other than 2xx, and connections that broke or timed out."""
+    server_cpu_seconds: float = 0.0
+    """What all processes of the server took meanwhile, user and system."""
+    load_cpu_seconds: float = 0.0
+    """What the load generator took."""
+
+    @property
+    def cpu_us(self) -> float:
+        """The server's CPU time a request, in microseconds."""
+        return self._each_us(self.server_cpu_seconds)
+
+    @property
+    def load_cpu_us(self) -> float:
+        """The load generator's CPU time a request, in microseconds."""
+        return self._each_us(self.load_cpu_seconds)
+
+    def _each_us(self, seconds: float) -> float:
+        return seconds * _MICROSECONDS / self.requests if self.requests else 0.0
 
 
 def read_sample(output: str) -> Sample:
@@ -57,6 +74,8 @@ class Figure:
     requests_per_second: float
     p50_ms: float
     p99_ms: float
+    cpu_us: float
+    """The server's CPU time a request."""
     failures: int
     samples: tuple[Sample, ...]
 
@@ -69,6 +88,7 @@ def summarise(section: str, name: str, samples: Sequence[Sample]) -> Figure:
         requests_per_second=median(sample.requests_per_second for sample in samples),
         p50_ms=median(sample.p50_ms for sample in samples),
         p99_ms=median(sample.p99_ms for sample in samples),
+        cpu_us=median(sample.cpu_us for sample in samples),
         failures=sum(sample.failures for sample in samples),
         samples=tuple(samples),
     )
@@ -91,18 +111,24 @@ class Results:
 
     figures: Sequence[Figure] = field(default=())
     findings: Sequence[Finding] = field(default=())
+    notes: Sequence[str] = field(default=())
+    """How it was measured, where that differs from what the report says of all sections."""
 
 
 def compare_rates(claim: str, ours: Figure, theirs: Figure, target: float) -> Finding:
     """Return how many times `theirs` our rate is, against `target` times."""
-    ratio = _ratio(ours, theirs)
-    return Finding(
-        section=ours.section,
-        claim=claim,
-        measured=f"{ratio:.2f} {_TIMES}",
-        target=f"≥ {target:g} {_TIMES}",
-        verdict=_verdict(ours, theirs, holds=ratio >= target),
-    )
+    return _at_least_times(claim, ours, theirs, _ratio(ours, theirs), target)
+
+
+def compare_capacities(
+    claim: str, ours: Figure, theirs: Figure, target: float, *, cores: int, their_cores: int
+) -> Finding:
+    """Return how many times more requests `cores` have CPU time for at our cost of one than `their_cores` at theirs.
+
+    It says what the servers would do if nothing else needed the cores.
+    """
+    ratio = cores * theirs.cpu_us / (their_cores * ours.cpu_us) if ours.cpu_us else 0.0
+    return _at_least_times(claim, ours, theirs, ratio, target)
 
 
 def compare_shares(claim: str, ours: Figure, whole: Figure, target_percent: float | None = None) -> Finding:
@@ -133,9 +159,19 @@ def at_most(section: str, claim: str, *, measured: float, limit: float, unit: st
     return Finding(
         section=section,
         claim=claim,
-        measured=f"{measured:.{decimals}f} {unit}",
-        target=f"≤ {limit:g} {unit}",
+        measured=f"{measured:,.{decimals}f} {unit}",
+        target=f"≤ {limit:,} {unit}",
         verdict=_verdict(holds=measured <= limit),
+    )
+
+
+def _at_least_times(claim: str, ours: Figure, theirs: Figure, ratio: float, target: float) -> Finding:
+    return Finding(
+        section=ours.section,
+        claim=claim,
+        measured=f"{ratio:.2f} {_TIMES}",
+        target=f"≥ {target:g} {_TIMES}",
+        verdict=_verdict(ours, theirs, holds=ratio >= target),
     )
 
 

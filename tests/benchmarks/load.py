@@ -1,11 +1,15 @@
 """The load generator: wrk, driven by load.lua."""
 
+from __future__ import annotations
+
 import json
 import math
 import os
+import resource
 import shutil
 import subprocess
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.benchmarks.errors import BenchmarkError
@@ -24,12 +28,17 @@ _TOKENS_PER_SECOND_GUESS = 3_000
 class LoadGenerator:
     """Runs wrk against one load at a time."""
 
-    def __init__(self, *, executable: str, folder: Path, core: int | None) -> None:
-        """Keep requests and answers in `folder`; run on `core`."""
+    def __init__(self, *, executable: str, folder: Path, cores: Sequence[int]) -> None:
+        """Keep requests and answers in `folder`; run on `cores`, or on any when none is named."""
         self._executable = executable
-        self._core = core
+        self._folder = folder
+        self._cores = cores
         self._requests = folder / "requests.txt"
         self._answers = folder / "answers.txt"
+
+    def on_cores(self, cores: Sequence[int]) -> LoadGenerator:
+        """Return one that is the same but for the cores that it runs on."""
+        return LoadGenerator(executable=self._executable, folder=self._folder, cores=cores)
 
     def measure(self, load: Load, seconds: int) -> Sample:
         """Return what came of `load` in `seconds`, having seen before and after that it is answered rightly."""
@@ -57,8 +66,13 @@ class LoadGenerator:
         command = [self._executable, f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT)]
         address = f"http://{LOOPBACK}:{load.port}{load.path}"
         arguments = [*command, address, "--", str(self._requests), *script_arguments]
-        finished = subprocess.run(pinned(arguments, self._core), capture_output=True, text=True, check=False)
-        return read_sample(finished.stdout + finished.stderr)
+        server_before, load_before = load.running.cpu_seconds(), _waited_for_cpu_seconds()
+        finished = subprocess.run(pinned(arguments, self._cores), capture_output=True, text=True, check=False)
+        return replace(
+            read_sample(finished.stdout + finished.stderr),
+            server_cpu_seconds=load.running.cpu_seconds() - server_before,
+            load_cpu_seconds=_waited_for_cpu_seconds() - load_before,
+        )
 
 
 def find_wrk() -> str:
@@ -83,6 +97,12 @@ def _install_wrk() -> str | None:
         if found := shutil.which("wrk"):
             return found
     return None
+
+
+def _waited_for_cpu_seconds() -> float:
+    """Return the CPU time of the processes that this one has started and seen end."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _tokens_in(answers: Path) -> list[str]:

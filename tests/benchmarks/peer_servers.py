@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ def install_peers() -> None:
 
 
 @contextmanager
-def peer_server(peer: Peer, token_format: str, *, log: Path, core: int | None) -> Iterator[Server]:
+def peer_server(peer: Peer, token_format: str, *, log: Path, cores: Sequence[int]) -> Iterator[Server]:
     """Run `peer`, issuing tokens of `token_format` ("jwt" or "opaque"), until the block ends."""
     port = free_port()
     environment = {
@@ -81,7 +81,7 @@ def peer_server(peer: Peer, token_format: str, *, log: Path, core: int | None) -
         "TOKEN_FORMAT": token_format,
     }
     command = ["node", "server.mjs"]
-    with running(command, environment=environment, folder=peer.sources, log=log, core=core) as process:
+    with running(command, environment=environment, folder=peer.sources, log=log, cores=cores) as process:
         server = Server(
             name=peer.name,
             port=port,

@@ -1,4 +1,4 @@
-"""Starting, pinning to a core and stopping processes, each by its own id."""
+"""Starting, pinning to cores, weighing and stopping processes, each by its own id."""
 
 import os
 import shutil
@@ -20,23 +20,23 @@ _LOG_LINES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """The core that servers run on and the one that the load comes from; None means any."""
+    """The cores that servers run on and the one that the load comes from; none named means any."""
 
-    server: int | None
-    load: int | None
+    server: Sequence[int] = ()
+    load: Sequence[int] = ()
 
 
-def choose_cores(*, pinning: bool) -> Cores:
-    """Return one core for servers and another for load, if that is wanted and there are two and taskset."""
+def choose_cores(*, pinning: bool, for_server: int = 1) -> Cores:
+    """Return cores for servers and another for load, if that is wanted and there are so many and taskset."""
     available = sorted(os.sched_getaffinity(0))
-    if not pinning or len(available) == 1 or shutil.which("taskset") is None:
-        return Cores(server=None, load=None)
-    return Cores(server=available[0], load=available[-1])
+    if not pinning or len(available) <= for_server or shutil.which("taskset") is None:
+        return Cores()
+    return Cores(server=available[:for_server], load=available[-1:])
 
 
-def pinned(command: Sequence[str], core: int | None) -> list[str]:
-    """Return `command` so that it runs on `core` alone."""
-    return list(command) if core is None else ["taskset", "--cpu-list", str(core), *command]
+def pinned(command: Sequence[str], cores: Sequence[int]) -> list[str]:
+    """Return `command` so that it runs on `cores` alone, or on any when none is named."""
+    return ["taskset", "--cpu-list", ",".join(map(str, cores)), *command] if cores else list(command)
 
 
 def free_port() -> int:
@@ -69,18 +69,22 @@ class RunningProcess:
         """Return the memory that the process and its children hold now (RSS, in MB of 10⁶ bytes)."""
         return sum(_resident_bytes(pid) for pid in _family(self.process.pid)) / 1_000_000
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the process and its children have taken until now, user and system."""
+        return sum(_cpu_ticks(pid) for pid in _family(self.process.pid)) / os.sysconf("SC_CLK_TCK")
+
 
 @contextmanager
 def running(
-    command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path, core: int | None
+    command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path, cores: Sequence[int]
 ) -> Iterator[RunningProcess]:
-    """Run `command` in `folder` on `core` until the block ends, then stop it by SIGTERM.
+    """Run `command` in `folder` on `cores` until the block ends, then stop it by SIGTERM.
 
     The process leads a session of its own, so that Ctrl-C reaches only the bench, which then stops it.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            pinned(command, core),
+            pinned(command, cores),
             cwd=folder,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -127,3 +131,9 @@ def _family(pid: int) -> list[int]:
 def _resident_bytes(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _cpu_ticks(pid: int) -> int:
+    """Return utime and stime of all threads, ended ones too (proc(5): fields 14 and 15; the name may hold spaces)."""
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    return int(after_name[11]) + int(after_name[12])

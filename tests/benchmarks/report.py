@@ -58,7 +58,8 @@ def _method(report: Report) -> str:
     return (
         f"Medians of {options.rounds} alternating rounds of {options.seconds} s after {options.warm_up_seconds} s of "
         f"warm-up; wrk -t{THREADS} -c{CONNECTIONS}; one process each, {cores}; "
-        "ours on SQLite with every feature on, the peers in memory."
+        "ours on SQLite with every feature on, the peers in memory. "
+        "CPU µs: what all processes of the server took for a request."
     )
 
 
@@ -69,8 +70,8 @@ def _findings_table(findings: Sequence[Finding]) -> str:
 
 
 def _figures_table(figures: Sequence[Figure]) -> str:
-    header = ["section", "measurement", "per second", "range", "p50 ms", "p99 ms", "remark"]
-    return table(header, [_figure_row(each) for each in figures], to_the_right=header[2:6])
+    header = ["section", "measurement", "per second", "range", "p50 ms", "p99 ms", "CPU µs", "remark"]
+    return table(header, [_figure_row(each) for each in figures], to_the_right=header[2:7])
 
 
 def _figure_row(figure: Figure) -> list[str]:
@@ -81,6 +82,7 @@ def _figure_row(figure: Figure) -> list[str]:
         _range(figure),
         f"{figure.p50_ms:.1f}",
         f"{figure.p99_ms:.1f}",
+        f"{figure.cpu_us:,.0f}",
         f"invalid: {figure.failures:,} requests failed" if figure.failures else "",
     ]
 

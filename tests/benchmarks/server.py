@@ -17,7 +17,7 @@ AUDIENCE = "https://api.example.com"
 
 _ANSWER_SECONDS = 60
 _READINESS_PAUSE_SECONDS = 0.002
-_FORM = "application/x-www-form-urlencoded"
+FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,9 @@ class FormPost:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Requests for one endpoint, and the member of the answer that is true when it did its work."""
+    """Requests for one endpoint of a server, and the member of the answer that is true when it did its work."""
 
+    running: RunningProcess
     port: int
     path: str
     posts: Sequence[FormPost]
@@ -56,7 +57,7 @@ class Load:
         """Send the first request; BenchmarkError unless the answer is what the measurement is about."""
         first = self.posts[0]
         with Connection(self.port) as connection:
-            answer = connection.post(self.path, first.authorization, _FORM, first.body)
+            answer = connection.post(self.path, first.authorization, FORM, first.body)
         if not answer.get(self.proof):
             raise BenchmarkError(f"{self.path} answered without {self.proof}: {json.dumps(answer)}")
 
@@ -85,26 +86,26 @@ class Server:
         """Return a token request of each of `clients`."""
         body = urlencode({"grant_type": "client_credentials", "scope": SCOPE})
         posts = [FormPost(client.basic(), body) for client in clients]
-        return Load(self.port, self.token_path, posts, proof="access_token")
+        return Load(self.running, self.port, self.token_path, posts, proof="access_token")
 
     def introspection_load(self, client: Client, tokens: Sequence[str], *, only_once: bool = False) -> Load:
         """Return an introspection of each of `tokens`, asked by `client`."""
         authorization = client.basic()
         posts = [FormPost(authorization, urlencode({"token": token})) for token in tokens]
-        return Load(self.port, self.introspection_path, posts, proof="active", only_once=only_once)
+        return Load(self.running, self.port, self.introspection_path, posts, proof="active", only_once=only_once)
 
     def issue_tokens(self, clients: Sequence[Client]) -> list[str]:
         """Return one token of each of `clients`, asked for one after another."""
         load = self.token_load(clients)
         with Connection(self.port) as connection:
-            answers = [connection.post(load.path, post.authorization, _FORM, post.body) for post in load.posts]
+            answers = [connection.post(load.path, post.authorization, FORM, post.body) for post in load.posts]
         return [str(answer["access_token"]) for answer in answers]
 
     def is_active(self, client: Client, token: str) -> bool:
         """Return what introspection by `client` says about `token`."""
         post = self.introspection_load(client, [token]).posts[0]
         with Connection(self.port) as connection:
-            return bool(connection.post(self.introspection_path, post.authorization, _FORM, post.body)["active"])
+            return bool(connection.post(self.introspection_path, post.authorization, FORM, post.body)["active"])
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=_ANSWER_SECONDS)

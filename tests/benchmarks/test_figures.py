@@ -7,6 +7,7 @@ from tests.benchmarks.figures import (
     Figure,
     Sample,
     at_most,
+    compare_capacities,
     compare_rates,
     compare_shares,
     compare_tails,
@@ -23,14 +24,21 @@ RESULT {"requests": 8000, "failures": 3, "duration_us": 5000000, "p50_us": 19500
 """
 
 
-def sample(rate: float, p99_ms: float = 1.0, failures: int = 0) -> Sample:
+def sample(rate: float, p99_ms: float = 1.0, failures: int = 0, cpu_us: float = 0.0) -> Sample:
     """Return a sample of one second."""
-    return Sample(requests=int(rate), requests_per_second=rate, p50_ms=0.5, p99_ms=p99_ms, failures=failures)
+    return Sample(
+        requests=int(rate),
+        requests_per_second=rate,
+        p50_ms=0.5,
+        p99_ms=p99_ms,
+        failures=failures,
+        server_cpu_seconds=rate * cpu_us / 1_000_000,
+    )
 
 
-def figure(rate: float, p99_ms: float = 1.0, failures: int = 0) -> Figure:
+def figure(rate: float, p99_ms: float = 1.0, failures: int = 0, cpu_us: float = 0.0) -> Figure:
     """Return a figure of one sample."""
-    return summarise("tokens", "some server", [sample(rate, p99_ms, failures)])
+    return summarise("tokens", "some server", [sample(rate, p99_ms, failures, cpu_us)])
 
 
 def test_a_sample_is_read_from_the_script_s_line() -> None:
@@ -57,6 +65,14 @@ def test_a_rate_is_judged_by_its_ratio(ours: float, verdict: str) -> None:
     """The target itself holds."""
     finding = compare_rates("claim", figure(ours), figure(100), 2.2)
     assert (finding.target, finding.verdict) == ("≥ 2.2 \N{MULTIPLICATION SIGN}", verdict)
+
+
+@pytest.mark.parametrize(("our_cpu_us", "measured", "verdict"), [(250, "1.60", "holds"), (260, "1.54", "falls short")])
+def test_a_capacity_is_judged_by_the_cpu_time_of_a_request(our_cpu_us: float, measured: str, verdict: str) -> None:
+    """Two cores at 250 µs a request are worth 1.6 of one at 200 µs, whatever rate was seen."""
+    ours, theirs = figure(100, cpu_us=our_cpu_us), figure(100, cpu_us=200)
+    finding = compare_capacities("claim", ours, theirs, 1.6, cores=2, their_cores=1)
+    assert (finding.measured, finding.verdict) == (f"{measured} \N{MULTIPLICATION SIGN}", verdict)
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(5.0, "holds"), (5.1, "falls short")])

@@ -1,28 +1,39 @@
-"""One question each, answered by a function of the bench that hands back figures and findings.
+"""One question each: a module with a function `measure` that takes the bench and hands back figures and findings.
 
-To add one, write its module and its line here.
+To add one, write its module and add its name here. It is imported when it is its turn.
 """
 
-from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Protocol, cast
 
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.figures import Results
-from tests.benchmarks.sections.ceiling import measure_ceiling
-from tests.benchmarks.sections.clients import measure_clients
-from tests.benchmarks.sections.instances import measure_instances
-from tests.benchmarks.sections.introspection import measure_introspection
-from tests.benchmarks.sections.memory import measure_memory
-from tests.benchmarks.sections.revoked import measure_revoked
-from tests.benchmarks.sections.start import measure_start
-from tests.benchmarks.sections.tokens import measure_tokens
 
-SECTIONS: Mapping[str, Callable[[Bench], Results]] = {
-    "tokens": measure_tokens,
-    "introspection": measure_introspection,
-    "clients": measure_clients,
-    "revoked": measure_revoked,
-    "start": measure_start,
-    "memory": measure_memory,
-    "ceiling": measure_ceiling,
-    "instances": measure_instances,
-}
+#: In the order of the report.
+SECTIONS = (
+    "tokens",
+    "introspection",
+    "clients",
+    "revoked",
+    "start",
+    "memory",
+    "ceiling",
+    "instances",
+    "workers",
+    "million",
+)
+
+
+class Section(Protocol):
+    """What a module of this package has to offer."""
+
+    SECTION: str
+    """The module's own name, as --only and the report have it."""
+
+    def measure(self, bench: Bench) -> Results:
+        """Return what was measured; raise BenchmarkError when it could not be."""
+
+
+def section(name: str) -> Section:
+    """Return the section that is called `name`."""
+    return cast("Section", import_module(f"{__name__}.{name}"))

@@ -20,7 +20,7 @@ _BARE = "bare uvicorn"
 _SIGNING = "bare uvicorn and one ES256 signature"
 
 
-def measure_ceiling(bench: Bench) -> Results:
+def measure(bench: Bench) -> Results:
     """Measure our token requests against an app that does nothing, and one that only signs."""
     with (
         bench.own_server(SECTION) as (server, client),
@@ -47,7 +47,7 @@ def _ceiling_server(bench: Bench, name: str, *flags: str) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "tests.benchmarks.ceiling_app", "--port", str(port), *flags]
     log = bench.folder / f"{SECTION}{len(flags)}.log"
-    with running(command, environment=os.environ, folder=_PROJECT, log=log, core=bench.cores.server) as process:
+    with running(command, environment=os.environ, folder=_PROJECT, log=log, cores=bench.cores.server) as process:
         server = Server(
             name=name,
             port=port,

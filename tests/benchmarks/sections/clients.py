@@ -13,7 +13,7 @@ SECTION = "clients"
 _TARGET_PERCENT = 70
 
 
-def measure_clients(bench: Bench) -> Results:
+def measure(bench: Bench) -> Results:
     """Measure tokens of many clients in random order against tokens of one client, on one server."""
     count = bench.options.clients
     with bench.own_server(SECTION) as (server, client):

@@ -13,17 +13,16 @@ from tests.benchmarks.peer_servers import PEER_CLIENT
 from tests.benchmarks.processes import LOOPBACK, free_port
 from tests.benchmarks.progress import say
 from tests.benchmarks.rounds import Contestant, alternate, steady
-from tests.benchmarks.server import Client, Connection, Server
+from tests.benchmarks.server import FORM, Client, Connection, Server
 
 SECTION = "instances"
 
-_FORM = "application/x-www-form-urlencoded"
 _ALONE_PERCENT = 90
 _REFUSED_MS = 100
 _TARGETS = {"node-oidc-provider": 1.8, "@jmondi/oauth2-server": 1.0}
 
 
-def measure_instances(bench: Bench) -> Results:
+def measure(bench: Bench) -> Results:
     """Measure two instances on PostgreSQL and Redis against one on SQLite, and against the peers."""
     missing = redis_server.unavailable() or postgresql.unavailable()
     if missing:
@@ -47,9 +46,9 @@ def _spread(bench: Bench, first: Server, second: Server, client: Client) -> list
     with Connection(first.port) as revoking, Connection(second.port) as asking:
         for token in tokens:
             body = urlencode({"token": token})
-            revoking.post("/oauth2/revoke", client.basic(), _FORM, body)
+            revoking.post("/oauth2/revoke", client.basic(), FORM, body)
             acknowledged = time.perf_counter()
-            while asking.post(second.introspection_path, client.basic(), _FORM, body)["active"]:
+            while asking.post(second.introspection_path, client.basic(), FORM, body)["active"]:
                 missed += 1
             milliseconds.append((time.perf_counter() - acknowledged) * 1_000)
     p99 = quantiles(milliseconds, n=100)[-1]

@@ -15,7 +15,7 @@ SECTION = "introspection"
 _SPARE = 1.3
 
 
-def measure_introspection(bench: Bench) -> Results:
+def measure(bench: Bench) -> Results:
     """Measure ours both ways, and each peer with one token of the format that it introspects."""
     with bench.own_server(SECTION) as (server, client), bench.peer_servers(introspected=True) as peers:
         one_token = server.introspection_load(client, server.issue_tokens([client]))

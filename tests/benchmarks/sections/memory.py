@@ -13,7 +13,7 @@ _LIMIT_MEGABYTES = 110
 _TOKENS = 20_000
 
 
-def measure_memory(bench: Bench) -> Results:
+def measure(bench: Bench) -> Results:
     """Measure after half the time of token requests and half of introspections of different tokens."""
     half = max(1, bench.options.memory_seconds // 2)
     with bench.own_server(SECTION) as (server, client):

@@ -3,10 +3,11 @@
 from tests.benchmarks.bench import Bench
 from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.figures import Finding, Results, compare_shares
-from tests.benchmarks.own_server import seed_revocations
 from tests.benchmarks.progress import say
 from tests.benchmarks.rounds import Contestant, alternate, steady
 from tests.benchmarks.server import Client, Server
+from tests.revoked_tokens import write_to_sqlite
+from tests.server import claims_of
 
 SECTION = "revoked"
 
@@ -14,14 +15,14 @@ _TARGET_PERCENT = 90
 _FULL, _EMPTY = "revoked-many", "revoked-none"
 
 
-def measure_revoked(bench: Bench) -> Results:
+def measure(bench: Bench) -> Results:
     """Measure two servers, one of which holds many revoked tokens."""
     count = bench.options.revocations
     with bench.own_server(_FULL) as (server, client):
         revoked, live = server.issue_tokens([client, client])
         port = server.port
     say(f"{SECTION}: writing {count:,} revoked tokens")
-    seed_revocations(bench.folder / _FULL, count, revoked)
+    write_to_sqlite(bench.folder / _FULL / "authserver.db", count, among=[claims_of(revoked)["jti"]])
     with bench.own_server(_EMPTY) as empty, bench.own_server(_FULL, port=port) as full:
         if full[0].is_active(client, revoked) or not full[0].is_active(client, live):
             raise BenchmarkError("the revoked tokens that were written to the database are not what is refused")

@@ -9,7 +9,7 @@ from tests.benchmarks.rounds import alternate, steady
 SECTION = "tokens"
 
 
-def measure_tokens(bench: Bench) -> Results:
+def measure(bench: Bench) -> Results:
     """Measure one client's token requests, ours and the peers'."""
     with bench.own_server(SECTION) as (server, client), bench.peer_servers(introspected=False) as peers:
         contestants = [steady(OWN_NAME, server.token_load([client]))]
