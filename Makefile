@@ -34,7 +34,7 @@ demo: setup ## do the whole job once, against a server of its own, and print eac
 	@$(BIN)/python docs/demo.py
 
 test: setup ## all tests
-	@tests/system_packages curl openssl nginx=nginx-light $(SERVERS)
+	@tests/system_packages curl openssl nginx=nginx-light caddy $(SERVERS)
 	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: setup ## ruff, mypy --strict, import-linter, docs in step with the code

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from authserver.core.errors import ConfigurationError
 from authserver.core.resource import SigningAlg
+from authserver.endpoints.forward_rules_file import read_rules
 
 PREFIX = "AUTHSERVER_"
 FILE_SUFFIX = "_FILE"
@@ -129,6 +130,11 @@ class Settings(BaseModel):
     )
     max_connections: int = Field(
         default=10_000, ge=1, description="Open connections of a worker; further ones get 503."
+    )
+    forward_auth_rules: Path | None = Field(
+        default=None,
+        description="A JSON file that maps methods and paths to scopes for /forward-auth, read at the start. "
+        "Without it a request needs what the proxy asks for, and no more.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least level logged."
@@ -248,6 +254,11 @@ def common_problems(settings: Settings) -> list[str]:
         problems.append("AUTHSERVER_JWKS_MAX_AGE_SECONDS must not exceed AUTHSERVER_KEY_PUBLISH_LEAD_SECONDS.")
     if settings.signing_alg is SigningAlg.HS256:
         problems.append("AUTHSERVER_SIGNING_ALG: HS256 needs a registered resource with a secret of its own.")
+    if settings.forward_auth_rules is not None:
+        try:
+            read_rules(settings.forward_auth_rules)
+        except ConfigurationError as error:
+            problems += error.problems
     return problems
 
 

@@ -25,6 +25,8 @@ _HEAD = """# Reference
 Every setting, route, command, audit event and metric. Written from the code by `make reference`.
 """
 
+_NEEDS = {"clientBasic": "client credentials", "accessToken": "an access token"}
+
 
 def reference() -> str:
     """Return the whole page."""
@@ -52,7 +54,8 @@ def _routes() -> Iterator[str]:
     for path, item in describe(issuer="https://as.example", version="")["paths"].items():
         for method, operation in item.items():
             scope = re.search(r"`(.+)`", operation.get("description", ""))
-            needs = f"`{scope[1]}`" if scope else ("client credentials" if operation["security"] else "")
+            schemes = [name for need in operation["security"] for name in need]
+            needs = f"`{scope[1]}`" if scope else ", ".join(_NEEDS.get(name, name) for name in schemes)
             yield f"| `{method.upper()} {path}` | {operation['summary']} | {needs} |"
 
 

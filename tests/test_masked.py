@@ -17,7 +17,6 @@ from pydantic import BaseModel, SecretStr
 
 import authserver
 from authserver.administration.actor import Actor
-from authserver.administration.verifier_config import SharedSecret
 from authserver.app.runtime import Runtime, open_runtime
 from authserver.app.surface import build_surface
 from authserver.clients.registration import ClientCreate
@@ -26,6 +25,7 @@ from authserver.core.credentials import Credentials
 from authserver.core.errors import ConfigurationError
 from authserver.core.secret import SecretHash, generate_secret
 from authserver.resources.registration import ResourceCreate
+from authserver.resources.verifier_config import SharedSecret
 from authserver.settings import Settings, read_settings
 from authserver.storage import migrate
 from authserver.tokens.issue import IssuedToken, TokenRequest

@@ -12,6 +12,8 @@ from authserver.admin.query import PAGE, cursor, key_of_cursor, limit_of
 from authserver.administration.scopes import AdminScope
 from authserver.core.resource import Resource, SigningAlg, TokenType
 from authserver.resources.registration import ResourceCreate, metadata_of
+from authserver.resources.verifier_config import VerifierConfiguration
+from authserver.wire.answers import json_answer
 from authserver.wire.http import Answer
 
 PATH = "/admin/v1/resources"
@@ -105,6 +107,11 @@ async def _delete(verbs: Verbs, call: Call) -> Answer:
     return nothing()
 
 
+async def _verifier_config(verbs: Verbs, call: Call) -> Answer:
+    configuration = await verbs.verifier_configs.export(call.actor, call.path["resource_id"])
+    return json_answer(configuration.document())
+
+
 OPERATIONS = (
     Operation(
         description=Description(
@@ -167,5 +174,16 @@ OPERATIONS = (
             conditional=True,
         ),
         handler=_delete,
+    ),
+    Operation(
+        description=Description(
+            method="GET",
+            path=f"{ONE}/verifier-config",
+            summary="Show what its services need to check tokens; with secrets for HS256, which needs `keys:write` too",
+            tag=TAG,
+            scope=AdminScope.RESOURCES_READ,
+            response=VerifierConfiguration,
+        ),
+        handler=_verifier_config,
     ),
 )

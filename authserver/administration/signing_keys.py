@@ -59,7 +59,7 @@ class SigningKeyAdministration:
         return self._keys.export_pem(kid)
 
     async def export_secret(self, actor: Actor, kid: str) -> bytes:
-        """Return the secret of an HS256 key, for the services of its resource; no HTTP surface offers this.
+        """Return the secret of an HS256 key, for the services of its resource.
 
         Raises NotFound, or Conflict for an asymmetric key, whose private part never leaves the server.
         """

@@ -11,6 +11,7 @@ from authserver.administration.revocations import RevocationAdministration
 from authserver.administration.signing_keys import SigningKeyAdministration
 from authserver.administration.status import StatusAdministration
 from authserver.administration.templates import TemplateAdministration
+from authserver.administration.verifier_config import VerifierConfigAdministration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,5 +23,6 @@ class Verbs:
     resources: ResourceAdministration
     templates: TemplateAdministration
     signing_keys: SigningKeyAdministration
+    verifier_configs: VerifierConfigAdministration
     revocations: RevocationAdministration
     status: StatusAdministration

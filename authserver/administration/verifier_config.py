@@ -1,88 +1,42 @@
-"""What a service needs to check the tokens of one resource by itself, as one JSON document.
-
-Any verifier can be set up from it: issuer, audience, algorithms and `typ` to insist on (RFC 8725 §3.1, RFC 9068 §4),
-where the keys are, and what its scopes include.
-"""
+"""The verifier configuration of a resource, for an administrator who sets its services up."""
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
 from authserver.administration.actor import Actor
+from authserver.administration.resources import ResourceAdministration
 from authserver.administration.signing_keys import SigningKeyAdministration
-from authserver.core.client import Json
-from authserver.core.resource import Resource, ResourceScope, SigningAlg
-from authserver.core.signing_key import KeyState, SigningKey
-
-_ORDER = (KeyState.ACTIVE, KeyState.NEXT, KeyState.RETIRING)
-
-
-@dataclass(frozen=True, slots=True)
-class SharedSecret:
-    """The secret of one HS256 key of a resource."""
-
-    kid: str
-    value: bytes = field(repr=False)
+from authserver.core.resource import Resource, SigningAlg
+from authserver.resources.verifier_config import (
+    SharedSecret,
+    VerifierAddresses,
+    VerifierConfiguration,
+    shared_keys_of,
+    verifier_configuration,
+)
 
 
-def verifier_configuration(
-    resource: Resource,
-    *,
-    issuer: str,
-    jwks_uri: str,
-    introspection_endpoint: str,
-    shared_secrets: Sequence[SharedSecret] = (),
-) -> dict[str, Json]:
-    """Return the document for one resource.
+class VerifierConfigAdministration:
+    """The verb for verifier configurations."""
 
-    Resources with a public key get `jwks_uri`. HS256 resources get `shared_secret`, the active secret in base64url
-    without padding (RFC 7515 §2), and `jwks`, a JWK Set of all that a token may still or soon be signed with: for
-    them `shared_secrets` are given, the active one first.
-    """
-    return {
-        "issuer": issuer,
-        "audience": resource.identifier,
-        "algorithms": [resource.signing_alg.value],
-        "typ": resource.token_typ.value,
-        **(_shared(shared_secrets) if shared_secrets else {"jwks_uri": jwks_uri}),
-        "introspection_endpoint": introspection_endpoint,
-        "scopes": [_scope(scope) for scope in resource.scopes],
-    }
+    def __init__(
+        self, *, resources: ResourceAdministration, signing_keys: SigningKeyAdministration, addresses: VerifierAddresses
+    ) -> None:
+        """Let verifiers ask at `addresses`."""
+        self._resources = resources
+        self._signing_keys = signing_keys
+        self._addresses = addresses
 
+    async def export(self, actor: Actor, resource_id: str) -> VerifierConfiguration:
+        """Return the document of one resource; that of HS256 holds its secrets.
 
-async def shared_secrets_of(
-    resource: Resource, actor: Actor, signing_keys: SigningKeyAdministration
-) -> Sequence[SharedSecret]:
-    """Return the secrets of an HS256 resource, the active one first; none for any other resource.
+        Raises NotFound, or InsufficientScope: the secrets need what exporting each of them needs, and are recorded
+        in the audit as such exports.
+        """
+        resource = await self._resources.get(actor, resource_id)
+        return verifier_configuration(resource, self._addresses, await self._secrets(actor, resource))
 
-    Raises InsufficientScope; each export is recorded in the audit.
-    """
-    if resource.signing_alg is not SigningAlg.HS256:
-        return ()
-    keys = [key for key in await signing_keys.list(actor) if _is_believed(key, resource)]
-    return [
-        SharedSecret(key.kid, await signing_keys.export_secret(actor, key.kid))
-        for key in sorted(keys, key=lambda key: _ORDER.index(key.state))
-    ]
-
-
-def _is_believed(key: SigningKey, resource: Resource) -> bool:
-    return key.resource_id == resource.resource_id and key.state in _ORDER
-
-
-def _shared(secrets: Sequence[SharedSecret]) -> dict[str, Json]:
-    keys = [
-        {"kty": "oct", "alg": SigningAlg.HS256.value, "use": "sig", "kid": secret.kid, "k": _base64url(secret.value)}
-        for secret in secrets
-    ]
-    return {"shared_secret": keys[0]["k"], "jwks": {"keys": keys}}
-
-
-def _scope(scope: ResourceScope) -> dict[str, Json]:
-    return {"name": scope.name, "description": scope.description, "includes": list(scope.includes)}
-
-
-def _base64url(value: bytes) -> str:
-    return urlsafe_b64encode(value).rstrip(b"=").decode("ascii")
+    async def _secrets(self, actor: Actor, resource: Resource) -> list[SharedSecret]:
+        if resource.signing_alg is not SigningAlg.HS256:
+            return []
+        keys = shared_keys_of(resource, await self._signing_keys.list(actor))
+        return [SharedSecret(key.kid, await self._signing_keys.export_secret(actor, key.kid)) for key in keys]

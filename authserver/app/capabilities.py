@@ -84,6 +84,13 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
     resources = ResourceCatalog(store=database.resources)
     audit = AuditLog(count=metrics.count_event)
     beacon = await _beacon(settings)
+    revocations = RevocationService(
+        store=database.revocations,
+        clock=clock,
+        max_ttl_seconds=settings.max_access_token_ttl,
+        leeway_seconds=settings.leeway_seconds,
+        beacon=beacon,
+    )
     return Capabilities(
         settings=settings,
         issuer=issuer,
@@ -98,14 +105,8 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
         usage=SecretUsage(store=database.client_secrets),
         resources=resources,
         templates=TemplateCatalog(store=database.templates),
-        keys=_key_ring(settings, database, clock, issuer, resources),
-        revocations=RevocationService(
-            store=database.revocations,
-            clock=clock,
-            max_ttl_seconds=settings.max_access_token_ttl,
-            leeway_seconds=settings.leeway_seconds,
-            beacon=beacon,
-        ),
+        keys=_key_ring(settings, database, clock, issuer=issuer, resources=resources, revocations=revocations),
+        revocations=revocations,
         beacon=beacon,
         admin_tokens=AdminTokens(settings.admin_tokens),
     )
@@ -182,7 +183,15 @@ def _authenticator(directory: ClientDirectory, clock: Clock, audit: AuditLog) ->
     )
 
 
-def _key_ring(settings: Settings, database: Database, clock: Clock, issuer: str, resources: ResourceCatalog) -> KeyRing:
+def _key_ring(
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    *,
+    issuer: str,
+    resources: ResourceCatalog,
+    revocations: RevocationService,
+) -> KeyRing:
     def audience_of(resource_id: str) -> str | None:
         resource = resources.by_id(resource_id)
         return resource.identifier if resource else None
@@ -199,6 +208,7 @@ def _key_ring(settings: Settings, database: Database, clock: Clock, issuer: str,
         clock=clock,
         issuer=issuer,
         audience_of=audience_of,
+        published=revocations.news.ring,
     )
 
 

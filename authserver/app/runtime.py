@@ -17,11 +17,13 @@ from authserver.administration.signing_keys import SigningKeyAdministration
 from authserver.administration.status import StatusAdministration
 from authserver.administration.templates import TemplateAdministration
 from authserver.administration.verbs import Verbs
+from authserver.administration.verifier_config import VerifierConfigAdministration
 from authserver.app.capabilities import Capabilities, build_capabilities, load
 from authserver.audit.events import AuditEvent
 from authserver.core.clock import Clock, system_clock
 from authserver.core.errors import ConfigurationError
 from authserver.core.ports import CompletenessGate
+from authserver.endpoints.verifier_config import verifier_addresses
 from authserver.limits.misses import MissBudget
 from authserver.revocation.completeness import BeaconGate, PollingGate
 from authserver.settings import Settings
@@ -34,6 +36,7 @@ from authserver.tokens.introspect import TokenIntrospector
 from authserver.tokens.issue import TokenDefaults, TokenIssuer
 from authserver.tokens.revoke import TokenRevoker
 from authserver.tokens.standing import TokenStanding
+from authserver.tokens.verifier_config import VerifierSetup
 
 VERSION = version("authserver")
 
@@ -47,6 +50,7 @@ class Tokens:
     introspector: TokenIntrospector
     revoker: TokenRevoker
     feed: RevocationFeed
+    verifier_setup: VerifierSetup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +122,13 @@ async def _tokens(c: Capabilities) -> Tokens:
         introspector=TokenIntrospector(
             door=door, standing=standing, resources=c.resources, misses=misses, audit=c.audit
         ),
-        feed=RevocationFeed(door=door, resources=c.resources, revocations=c.revocations, gate=gate, clock=c.clock),
+        feed=RevocationFeed(
+            door=door, resources=c.resources, revocations=c.revocations, keys=c.keys, gate=gate, clock=c.clock
+        ),
         revoker=TokenRevoker(door=door, standing=standing, revocations=c.revocations, audit=c.audit, clock=c.clock),
+        verifier_setup=VerifierSetup(
+            door=door, resources=c.resources, keys=c.keys, addresses=verifier_addresses(c.issuer), audit=c.audit
+        ),
     )
 
 
@@ -163,12 +172,17 @@ def _administration(c: Capabilities) -> Verbs:
         clock=clock,
         settle=settle,
     )
+    resources = _resource_administration(c)
+    signing_keys = SigningKeyAdministration(keys=c.keys, revoker=revoker, audit=audit, settle=settle)
     return Verbs(
         clients=clients,
         secrets=secrets,
-        resources=_resource_administration(c),
+        resources=resources,
         templates=_template_administration(c, preview),
-        signing_keys=SigningKeyAdministration(keys=c.keys, revoker=revoker, audit=audit, settle=settle),
+        signing_keys=signing_keys,
+        verifier_configs=VerifierConfigAdministration(
+            resources=resources, signing_keys=signing_keys, addresses=verifier_addresses(c.issuer)
+        ),
         revocations=RevocationAdministration(store=database.revocations, revoker=revoker, audit=audit, settle=settle),
         status=_status_administration(c),
     )

@@ -14,6 +14,8 @@ from authserver.app.description import describe
 from authserver.app.readiness import losses, readiness, register_gauges
 from authserver.app.runtime import VERSION, Runtime
 from authserver.core.errors import NotFound
+from authserver.endpoints.forward_auth import FORWARD_AUTH_PATH, ForwardAuthEndpoint
+from authserver.endpoints.forward_rules_file import read_rules
 from authserver.endpoints.health import LiveEndpoint, MetricsEndpoint, ReadyEndpoint
 from authserver.endpoints.introspect import IntrospectionEndpoint
 from authserver.endpoints.jwks import JwksEndpoint
@@ -32,6 +34,8 @@ from authserver.endpoints.openapi import OpenApiEndpoint
 from authserver.endpoints.revocations import RevocationsEndpoint
 from authserver.endpoints.revoke import RevocationEndpoint
 from authserver.endpoints.token import TokenEndpoint
+from authserver.endpoints.verifier_config import VERIFIER_CONFIG_PATH, VerifierConfigEndpoint
+from authserver.tokens.forward import ForwardedTokenCheck
 from authserver.tokens.standing import AdminTokenCheck
 from authserver.wire.door import REQUEST_ID_KEY, FrontDoor, TrustedProxies
 from authserver.wire.http import Endpoint, Receive, Scope, Send
@@ -42,8 +46,11 @@ def build_surface(runtime: Runtime, *, draining: Callable[[], bool] = lambda: Fa
     """Return the ASGI application that serves everything; it is not ready while `draining` says so."""
     c = runtime.capabilities
     register_gauges(c)
+    forward_auth = _forward_auth(runtime)
+    endpoints = [*_endpoints(runtime, draining), (FORWARD_AUTH_PATH, "forward_auth", forward_auth)]
     return FrontDoor(
-        table={path.encode(): (name, endpoint) for path, name, endpoint in _endpoints(runtime, draining)},
+        table={path.encode(): (name, endpoint) for path, name, endpoint in endpoints},
+        prefixes={f"{FORWARD_AUTH_PATH}/".encode(): ("forward_auth", forward_auth.below)},
         fallback=Router(
             admin_routes(
                 verbs=runtime.administration,
@@ -70,6 +77,7 @@ def _endpoints(runtime: Runtime, draining: Callable[[], bool]) -> list[tuple[str
         (INTROSPECTION_PATH, "introspect", IntrospectionEndpoint(introspector=tokens.introspector)),
         (REVOCATION_PATH, "revoke", RevocationEndpoint(revoker=tokens.revoker)),
         (REVOCATIONS_PATH, "revocations", RevocationsEndpoint(feed=tokens.feed, epoch=c.epoch)),
+        (VERIFIER_CONFIG_PATH, "verifier_config", VerifierConfigEndpoint(setup=tokens.verifier_setup)),
         (AUTHORIZATION_PATH, "authorize", AuthorizationEndpoint()),
         (JWKS_PATH, "jwks", JwksEndpoint(keys=c.keys, max_age_seconds=max_age_seconds)),
     ]
@@ -84,6 +92,16 @@ def _endpoints(runtime: Runtime, draining: Callable[[], bool]) -> list[tuple[str
         ("/metrics", "metrics", MetricsEndpoint(metrics=c.metrics)),
         ("/openapi.json", "openapi", OpenApiEndpoint(document=lambda: describe(issuer=c.issuer, version=VERSION))),
     ]
+
+
+def _forward_auth(runtime: Runtime) -> ForwardAuthEndpoint:
+    c = runtime.capabilities
+    path = c.settings.forward_auth_rules
+    return ForwardAuthEndpoint(
+        check=ForwardedTokenCheck(standing=runtime.tokens.standing, resources=c.resources),
+        rules=read_rules(path) if path is not None else None,
+        clock=c.clock,
+    )
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001

@@ -10,14 +10,12 @@ import click
 from authserver.admin.resources import ResourceView, WrittenResourceView
 from authserver.administration.actor import Actor
 from authserver.administration.verbs import Verbs
-from authserver.administration.verifier_config import shared_secrets_of, verifier_configuration
-from authserver.app.runtime import Runtime
 from authserver.cli.options import SecondsOrDefault, confirm, example, given, json_option, read_secret, yes_option
 from authserver.cli.output import document_of, print_json, print_rows, print_table
-from authserver.cli.session import administer, command_line_actor, command_settings, work_on
+from authserver.cli.session import administer
 from authserver.core.client import Json
 from authserver.core.resource import Resource, SigningAlg, TokenType
-from authserver.endpoints.metadata import metadata_document
+from authserver.resources.verifier_config import VerifierConfiguration
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -194,19 +192,11 @@ def delete(uri: str, *, yes: bool) -> None:
 def export(uri: str, *, as_json: bool) -> None:  # noqa: ARG001 - accepted, as everywhere
     """Print what a service needs to check tokens itself; for HS256 that includes the secret."""
 
-    async def configuration(runtime: Runtime) -> dict[str, Json]:
-        actor, issuer = command_line_actor(), runtime.capabilities.issuer
-        resource = await runtime.administration.resources.find(actor, uri)
-        metadata = metadata_document(issuer)
-        return verifier_configuration(
-            resource,
-            issuer=issuer,
-            jwks_uri=str(metadata["jwks_uri"]),
-            introspection_endpoint=str(metadata["introspection_endpoint"]),
-            shared_secrets=await shared_secrets_of(resource, actor, runtime.administration.signing_keys),
-        )
+    async def configuration(admin: Verbs, actor: Actor) -> VerifierConfiguration:
+        present = await admin.resources.find(actor, uri)
+        return await admin.verifier_configs.export(actor, present.resource_id)
 
-    print_json(work_on(command_settings(), configuration))
+    print_json(administer(configuration).document())
 
 
 def _print_resource(view: ResourceView, *, as_json: bool) -> None:

@@ -204,9 +204,13 @@ class AuditSink(Protocol):
         """Record one event of the fixed vocabulary. Never raises, never blocks, never gets a secret."""
 
 
+#: How long a beacon stays lit: for no longer can an instance that has lost the database miss a revocation.
+LEASE_SECONDS = 0.75
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What a beacon shows: the newest revocation's sequence, and an epoch that no other filling of it has."""
+    """What a lit beacon shows: the newest revocation's sequence, and an epoch that no other filling of it has."""
 
     epoch: str
     sequence: int
@@ -215,16 +219,23 @@ class Mark:
 class Beacon(Protocol):
     """A light that all instances see: how far the revocations have come, and that something was changed.
 
-    It stores nothing that the database has not got; losing it costs time, never a revocation.
+    It stores nothing that the database has not got; losing it costs time, never a revocation. It goes out by itself:
+    while it is lit, its sequence was the database's newest at some moment of the last `LEASE_SECONDS`, or later.
     """
 
     async def read(self) -> Mark | None:
-        """Return what it shows, None when it was emptied; raise TemporarilyUnavailable."""
+        """Return what it shows, None when it is out or was emptied; raise TemporarilyUnavailable."""
 
-    async def raise_to(self, sequence: int) -> Mark:
-        """Let it show at least `sequence`, tell all listeners, and return what it shows then.
+    async def time_ms(self) -> int:
+        """Return the time by its own clock, in milliseconds; raise TemporarilyUnavailable."""
 
-        Never lowers it, so that repeating a call is harmless. Raises TemporarilyUnavailable.
+    async def raise_to(self, sequence: int, *, seen_after_ms: int | None = None) -> None:
+        """Let it show at least `sequence`, and tell all listeners if that is news.
+
+        With `seen_after_ms`, a time that it told before the database was asked and `sequence` was found the newest,
+        it is lit until `LEASE_SECONDS` after that time, unless it shows more already. Without, an unlit one stays so.
+        Never lowers it, so that repeating a call, or a call that arrives late, is harmless. Raises
+        TemporarilyUnavailable.
         """
 
     async def announce(self) -> None:

@@ -6,6 +6,7 @@ set, and a set whose last token has expired is dropped whole. A million entries 
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Protocol
@@ -14,6 +15,8 @@ from authserver.core.identifiers import token_id_bytes
 from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
 
 _MS_PER_BUCKET = 60_000
+_SPARSE_BYTES = 64  # of its table for each entry: no copy of a set takes as much
+_FEW = 1000
 
 _Watermarks = dict[tuple[str, str], tuple[int, int]]  # (workspace, value) → (revoked_at_ms, expires_at)
 
@@ -92,7 +95,7 @@ class RevocationIndex:
         return False
 
     def drop_expired(self, now_seconds: int) -> None:
-        """Forget what no living token can match any more."""
+        """Forget what no living token can match any more, and give back what growing sets took in advance."""
         for bucket in [b for b, end in self._bucket_ends.items() if end <= now_seconds]:
             del self._tokens[bucket]
             del self._bucket_ends[bucket]
@@ -100,6 +103,9 @@ class RevocationIndex:
             for place in [p for p, (_, expires_at) in marks.items() if expires_at <= now_seconds]:
                 del marks[place]
         self._note_use()
+        for bucket, tokens in self._tokens.items():
+            if sys.getsizeof(tokens) > _SPARSE_BYTES * (len(tokens) + _FEW):
+                self._tokens[bucket] = set(tokens)  # a set grows fourfold, its copy is half full
 
     def _note_use(self) -> None:
         self._in_use = tuple((kind, marks) for kind, marks in self._watermarks.items() if marks)

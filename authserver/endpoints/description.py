@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from authserver.core.revocation import RevocationKind
+from authserver.endpoints.forward_auth import FORWARD_AUTH_PATH
 from authserver.endpoints.metadata import (
     INTROSPECTION_PATH,
     JWKS_PATH,
@@ -15,6 +16,8 @@ from authserver.endpoints.metadata import (
     REVOCATIONS_PATH,
     TOKEN_PATH,
 )
+from authserver.endpoints.verifier_config import VERIFIER_CONFIG_PATH
+from authserver.resources.verifier_config import VerifierConfiguration
 
 _FORM = "application/x-www-form-urlencoded"
 
@@ -77,6 +80,7 @@ class FeedResponse(BaseModel):
     cursor: Annotated[str, Field(description="The value of `after` for the next call.")]
     epoch: str
     as_of: Annotated[float, Field(description="All until then is known, seconds since the epoch.")]
+    jwks: Annotated[str, Field(description="The digest of the JWK Set as it is published now, which is its ETag too.")]
     snapshot: Annotated[bool, Field(description="Forget what you had: this is the beginning of everything.")]
     more: Annotated[bool, Field(description="There is more to read at once.")]
     entries: list[RevocationEntry]
@@ -126,19 +130,72 @@ def _get(summary: str, tag: str, media_type: str = "application/json") -> dict[s
     }
 
 
-def _feed() -> dict[str, Any]:
-    operation = _get("Follow the revocations, for resource servers", "oauth")["get"]
-    parameters = [
-        {"name": "after", "in": "query", "schema": {"type": "string"}, "description": "The cursor of the last answer."},
-        {"name": "wait", "in": "query", "schema": {"type": "integer"}, "description": "Seconds to wait for news."},
-    ]
-    success = {"description": "What came after the cursor.", "content": _json(FeedResponse)}
+def _for_resource_servers(
+    summary: str, parameters: Mapping[str, tuple[str, str]], schema: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a GET with client credentials; `parameters` of the query by name, with type and description."""
+    content = {"application/json": {"schema": schema}}
     return {
         "get": {
-            **operation,
+            "summary": summary,
+            "tags": ["oauth"],
             "security": [{"clientBasic": []}],
-            "parameters": parameters,
-            "responses": {"200": success},
+            "parameters": [
+                {"name": name, "in": "query", "schema": {"type": kind}, "description": description}
+                for name, (kind, description) in parameters.items()
+            ],
+            "responses": {
+                "200": {"description": "Done.", "content": content},
+                "default": {"description": "Refused, and why.", "content": _json(ErrorResponse)},
+            },
+        }
+    }
+
+
+def _feed() -> dict[str, Any]:
+    return _for_resource_servers(
+        "Follow the revocations, for resource servers",
+        {
+            "after": ("string", "The cursor of the last answer."),
+            "jwks": ("string", "The digest of the key set held; for another one than the present there is no wait."),
+            "wait": ("integer", "Seconds to wait for news."),
+        },
+        _schema(FeedResponse),
+    )
+
+
+def _verifier_config() -> dict[str, Any]:
+    return _for_resource_servers(
+        "Get what a service needs to check tokens itself, for resource servers; with secrets for HS256",
+        {"resource": ("string", "The identifier of the resource; may be omitted by who serves one only.")},
+        {"$ref": f"#/components/schemas/{VerifierConfiguration.__name__}"},  # the management API shows it too
+    )
+
+
+def _forward_auth() -> dict[str, Any]:
+    described = {
+        "scope": "Scopes that are needed, all of them, with a space between.",
+        "any_scope": "Scopes of which one is needed.",
+        "resource": "The audience that the proxy protects; omitted: the only one that is registered.",
+        "claims": "Claims to hand on in headers, with a comma between.",
+    }
+    identity = ("X-Auth-Client-Id", "X-Auth-Subject", "X-Auth-Scope", "X-Auth-Workspace")
+    return {
+        "get": {
+            "summary": "Ask whether a request may pass, for proxies",
+            "tags": ["oauth"],
+            "security": [{"accessToken": []}],
+            "parameters": [
+                {"name": name, "in": "query", "schema": {"type": "string"}, "description": text}
+                for name, text in described.items()
+            ],
+            "responses": {
+                "204": {
+                    "description": "It may, and this is who sends it.",
+                    "headers": {name: {"schema": {"type": "string"}} for name in identity},
+                },
+                "default": {"description": "It may not, and why.", "content": _json(ErrorResponse)},
+            },
         }
     }
 
@@ -150,6 +207,8 @@ def endpoint_paths() -> Mapping[str, Mapping[str, Any]]:
         INTROSPECTION_PATH: _post("Ask what a token says and whether it holds", OneTokenForm, IntrospectionResponse),
         REVOCATION_PATH: _post("Revoke a token of the client's own", OneTokenForm, None),
         REVOCATIONS_PATH: _feed(),
+        FORWARD_AUTH_PATH: _forward_auth(),
+        VERIFIER_CONFIG_PATH: _verifier_config(),
         JWKS_PATH: _get("The public keys", "discovery"),
         "/.well-known/oauth-authorization-server": _get("The server's metadata (RFC 8414)", "discovery"),
         "/.well-known/openid-configuration": _get("The same, where others look for it", "discovery"),

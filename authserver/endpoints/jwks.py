@@ -1,14 +1,18 @@
-"""The JSON Web Key Set, `GET /.well-known/jwks.json` (RFC 7517 §5)."""
+"""The JSON Web Key Set, `GET /.well-known/jwks.json` (RFC 7517 §5), cheap to ask for again (RFC 9110 §13.1.2)."""
 
 from __future__ import annotations
+
+import re
 
 from authserver.keys.ring import KeyRing
 from authserver.wire.http import JSON, Answer, Request
 from authserver.wire.public import PUBLIC_CORS
 
+_ETAG = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+
 
 class JwksEndpoint:
-    """Publishes the public keys, for as long as a cache may keep them."""
+    """Publishes the public keys, for as long as a cache may keep them; the ETag is their digest in the feed."""
 
     methods = frozenset({"GET", "HEAD"})
 
@@ -17,6 +21,16 @@ class JwksEndpoint:
         self._keys = keys
         self._headers = (JSON, PUBLIC_CORS, (b"cache-control", b"public, max-age=%d" % max_age_seconds))
 
-    async def __call__(self, request: Request) -> Answer:  # noqa: ARG002
-        """Answer with the set."""
-        return Answer(200, self._keys.jwks(), self._headers)
+    async def __call__(self, request: Request) -> Answer:
+        """Answer with the set, or with 304 to who has it."""
+        etag = b'"%b"' % self._keys.jwks_digest().encode()
+        headers = (*self._headers, (b"etag", etag))
+        if _has(request, etag):
+            return Answer(304, b"", headers)
+        return Answer(200, self._keys.jwks(), headers)
+
+
+def _has(request: Request, etag: bytes) -> bool:
+    """Compare weakly: a proxy that compresses makes a strong ETag a weak one (RFC 9110 §8.8.3.2)."""
+    known = b",".join(request.header_values(b"if-none-match"))
+    return known.strip() == b"*" or etag in _ETAG.findall(known)

@@ -1,11 +1,10 @@
-"""The revocation feed, `GET /oauth2/revocations?after=CURSOR&wait=SECONDS`, for resource servers."""
+"""The revocation feed, `GET /oauth2/revocations?after=CURSOR&jwks=DIGEST&wait=SECONDS`, for resource servers."""
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl
-
 from authserver.core.clock import MS_PER_SECOND
 from authserver.core.errors import InvalidRequest
+from authserver.endpoints.query import read_query
 from authserver.tokens.feed import RevocationFeed
 from authserver.wire.answers import json_answer
 from authserver.wire.credentials import presented_credentials
@@ -28,17 +27,20 @@ class RevocationsEndpoint:
 
     async def __call__(self, request: Request) -> Answer:
         """Answer one poll. An unknown cursor, or none, starts a snapshot: a reader forgets what it had."""
-        query = _parse(request.query)
+        query = read_query(request, {"after", "jwks", "wait"}, max_bytes=MAX_QUERY_BYTES)
         credentials = presented_credentials(request, Form({}))
         request.notes["client_id"] = credentials.client_id
         after = _position(query.get("after"), self._epoch)
-        page = await self._feed.read(credentials, after=after, wait_seconds=_wait_seconds(query.get("wait")))
+        page = await self._feed.read(
+            credentials, after=after, jwks=query.get("jwks"), wait_seconds=_wait_seconds(query.get("wait"))
+        )
         request.notes["entries"] = len(page.entries)
         return json_answer(
             {
                 "cursor": f"{self._epoch}.{page.position}",
                 "epoch": self._epoch,
                 "as_of": page.as_of_ms / MS_PER_SECOND,
+                "jwks": page.jwks,
                 "snapshot": page.snapshot,
                 "more": page.more,
                 "entries": [
@@ -52,15 +54,6 @@ class RevocationsEndpoint:
                 ],
             }
         )
-
-
-def _parse(query: bytes) -> dict[str, str]:
-    if len(query) > MAX_QUERY_BYTES:
-        raise InvalidRequest("the query is too long")
-    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    if len(dict(pairs)) != len(pairs) or not {name for name, _ in pairs} <= {"after", "wait"}:
-        raise InvalidRequest("a query parameter is unknown or repeated")
-    return dict(pairs)
 
 
 def _position(cursor: str | None, epoch: str) -> int | None:

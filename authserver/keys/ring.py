@@ -8,7 +8,8 @@ others take over what it has done.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 from authserver.core.access_token import AccessToken
 from authserver.core.clock import Clock, seconds
@@ -35,6 +36,7 @@ from authserver.keys.snapshot import KeySnapshot, in_order, take_snapshot
 from authserver.keys.verifier import AudienceOf
 
 _REVOCATION_ATTEMPTS = 5
+_DIGEST_CHARACTERS = 16
 
 
 def no_audience(_resource_id: str) -> str | None:
@@ -42,11 +44,15 @@ def no_audience(_resource_id: str) -> str | None:
     return None
 
 
+def nobody_waits() -> None:
+    """Tell nobody of other published keys."""
+
+
 class KeyRing:
     """Signs, verifies and publishes with what was loaded last; raises TemporarilyUnavailable before that.
 
     `audience_of` returns the identifier of a resource: a token signed with an HS256 key is believed for that
-    audience alone, because services outside hold the key too.
+    audience alone, because services outside hold the key too. `published` is called when the JWK Set has changed.
     """
 
     def __init__(
@@ -58,6 +64,7 @@ class KeyRing:
         clock: Clock,
         issuer: str,
         audience_of: AudienceOf = no_audience,
+        published: Callable[[], None] = nobody_waits,
     ) -> None:
         self._store = store
         self._sealer = sealer
@@ -65,6 +72,7 @@ class KeyRing:
         self._clock = clock
         self._issuer = issuer
         self._audience_of = audience_of
+        self._published = published
         self._snapshot: KeySnapshot | None = None
         self._loading = asyncio.Lock()
         self._writing = asyncio.Lock()
@@ -88,6 +96,10 @@ class KeyRing:
     def jwks(self) -> bytes:
         """Return the JWK Set (RFC 7517 §5) with the next, active and retiring keys, public members only."""
         return self._loaded().jwks
+
+    def jwks_digest(self) -> str:
+        """Return what tells this JWK Set from any other: the first 16 hex digits of the SHA-256 of its bytes."""
+        return sha256(self.jwks()).hexdigest()[:_DIGEST_CHARACTERS]
 
     def list(self) -> Sequence[SigningKey]:
         """Return all keys that are not gone, and those that were revoked."""
@@ -114,7 +126,7 @@ class KeyRing:
         async with self._loading:  # two loads at once could end with the older one in place
             keys = in_order(await self._store.all())
             if self._snapshot is None or self._snapshot.keys != keys:
-                self._snapshot = await self._opened(keys, self._sealer)
+                self._hold(await self._opened(keys, self._sealer))
 
     async def use(self, sealer: Sealer) -> None:
         """Seal and open with other secret keys from here on.
@@ -123,8 +135,13 @@ class KeyRing:
         keeps the present ones.
         """
         async with self._writing, self._loading:  # no key is being sealed with the present ones
-            self._snapshot = await self._opened(in_order(await self._store.all()), sealer)
+            self._hold(await self._opened(in_order(await self._store.all()), sealer))
             self._sealer = sealer
+
+    def _hold(self, snapshot: KeySnapshot) -> None:
+        before, self._snapshot = self._snapshot, snapshot
+        if before is None or before.jwks != snapshot.jwks:
+            self._published()
 
     async def _opened(self, keys: tuple[SigningKey, ...], sealer: Sealer) -> KeySnapshot:
         return await asyncio.to_thread(

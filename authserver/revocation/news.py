@@ -1,4 +1,4 @@
-"""The newest revocations in their order, for those who follow them, and a bell that rings when there are more."""
+"""The newest revocations in their order, for those who follow them, and the bell that wakes those who wait."""
 
 from __future__ import annotations
 
@@ -28,7 +28,12 @@ class News:
         if fresh:
             self._entries.extend(fresh)
             self.position = fresh[-1].sequence
-            self._ring()
+            self.ring()
+
+    def forget(self) -> None:
+        """Begin again: the positions given until now are those of a database that is no more."""
+        self._entries.clear()
+        self.position = 0
 
     def after(self, sequence: int) -> Sequence[Revocation] | None:
         """Return all entries after `sequence`, None when memory does not reach back that far."""
@@ -39,7 +44,7 @@ class News:
         return [entry for entry in self._entries if entry.sequence > sequence]
 
     async def wait(self, seconds: float) -> None:
-        """Return at the next entry, or after `seconds`, or when the server stops."""
+        """Return when the bell rings, or after `seconds`, or when the server stops."""
         if not self._closed:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._bell.wait(), seconds)
@@ -47,8 +52,9 @@ class News:
     def close(self) -> None:
         """Let everybody go who waits, now and later."""
         self._closed = True
-        self._ring()
+        self.ring()
 
-    def _ring(self) -> None:
+    def ring(self) -> None:
+        """Wake everybody who waits: there are entries, or published keys, that were not there before."""
         self._bell.set()
         self._bell = asyncio.Event()

@@ -1,15 +1,19 @@
-"""The revocation feed: what verifiers that check tokens by themselves must know, kept up to date by long-polling."""
+"""The revocation feed: what verifiers that check tokens by themselves must know, kept up to date by long-polling.
+
+Each answer also says which JWK Set is published: a verifier hears of a new key before it meets a token of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from authserver.core.clock import Clock
 from authserver.core.credentials import Credentials
 from authserver.core.errors import AccessDenied
 from authserver.core.ports import CompletenessGate
 from authserver.core.revocation import Revocation
+from authserver.keys.ring import KeyRing
 from authserver.resources.catalog import ResourceCatalog
 from authserver.revocation.service import RevocationService
 from authserver.tokens.authenticate import ClientDoor
@@ -22,7 +26,8 @@ class FeedPage:
     """One answer of the feed.
 
     `snapshot`: forget what you had, this is the beginning of everything. `more`: ask again at once. The reader
-    knows every revocation acknowledged until `as_of_ms` once it has read all that was not there before.
+    knows every revocation acknowledged until `as_of_ms` once it has read all that was not there before. `jwks` is
+    the digest of the JWK Set as it is published now.
     """
 
     position: int
@@ -30,6 +35,7 @@ class FeedPage:
     snapshot: bool
     more: bool
     entries: Sequence[Revocation]
+    jwks: str
 
 
 class RevocationFeed:
@@ -41,34 +47,38 @@ class RevocationFeed:
         door: ClientDoor,
         resources: ResourceCatalog,
         revocations: RevocationService,
+        keys: KeyRing,
         gate: CompletenessGate,
         clock: Clock,
     ) -> None:
-        """Serve `revocations` as long as they are complete, as introspection does."""
+        """Serve `revocations` as long as they are complete, as introspection does, and say which `keys` there are."""
         self._door = door
         self._resources = resources
         self._revocations = revocations
+        self._keys = keys
         self._gate = gate
         self._clock = clock
 
-    async def read(self, credentials: Credentials, *, after: int | None, wait_seconds: int) -> FeedPage:
+    async def read(
+        self, credentials: Credentials, *, after: int | None, jwks: str | None, wait_seconds: int
+    ) -> FeedPage:
         """Return what came after `after`, waiting up to `wait_seconds` for something; None starts from nothing.
 
+        Other published keys end a wait as a revocation does. `jwks` is the digest of the key set that the reader
+        has, None when it does not say: the answer does not wait for a reader that has another one than the present.
         Raises InvalidClient, AccessDenied for a client that serves no resource, TemporarilyUnavailable.
         """
         caller = (await self._door.admit(credentials)).client
         served = [r for r in self._resources.all() if caller.client_id in r.resource_servers]
         if not any(resource.workspace_id == caller.workspace_id for resource in served):
             raise AccessDenied("the client is no resource server")
-        if after is not None and after == self._revocations.position and wait_seconds:
+        is_up_to_date = after == self._revocations.position and jwks in {None, self._keys.jwks_digest()}
+        if is_up_to_date and wait_seconds:
             await self._revocations.news.wait(wait_seconds)
         as_of_ms = self._clock()
         await self._gate.require_complete()
         page = await self._page(after, as_of_ms)
-        own = [entry for entry in page.entries if entry.workspace_id == caller.workspace_id]
-        return FeedPage(
-            position=page.position, as_of_ms=page.as_of_ms, snapshot=page.snapshot, more=page.more, entries=own
-        )
+        return replace(page, entries=[entry for entry in page.entries if entry.workspace_id == caller.workspace_id])
 
     async def _page(self, after: int | None, as_of_ms: int) -> FeedPage:
         """Read from memory what is recent, from the store what is not."""
@@ -80,4 +90,11 @@ class RevocationFeed:
         more = len(entries) > PAGE or (bool(entries) and entries[-1].sequence < self._revocations.position)
         entries = entries[:PAGE]
         position = entries[-1].sequence if entries else max(start, self._revocations.position)
-        return FeedPage(position=position, as_of_ms=as_of_ms, snapshot=snapshot, more=more, entries=entries)
+        return FeedPage(
+            position=position,
+            as_of_ms=as_of_ms,
+            snapshot=snapshot,
+            more=more,
+            entries=entries,
+            jwks=self._keys.jwks_digest(),
+        )

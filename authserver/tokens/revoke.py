@@ -47,7 +47,10 @@ class TokenRevoker:
                 AuditEvent.TOKEN_REVOCATION_DENIED, client_id=caller.client_id, owner=access.client_id, jti=access.jti
             )
             raise InvalidGrant("the token belongs to another client")
-        if access.expires_at <= seconds(self._clock()) or self._revocations.is_revoked(access):
+        if access.expires_at <= seconds(self._clock()):
+            return caller.client_id
+        if self._revocations.is_revoked(access):
+            await self._revocations.confirm()
             return caller.client_id
         newly = await self._revocations.revoke_token(
             jti=access.jti,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -49,3 +51,19 @@ def error_answer(error: AuthServerError, *, request_id: str, challenge: bool = T
         case PayloadTooLarge() | RequestTimeout():
             headers.append(_CLOSE)
     return Answer(error.status, body, tuple(headers))
+
+
+def bearer_refusal(
+    error: InvalidToken | InsufficientScope, *, request_id: str, presented: bool, scopes: Sequence[str] = ()
+) -> Answer:
+    """Render a refusal of RFC 6750 §3 with all that its challenge may say.
+
+    No error code where no token was `presented` (§3.1); the `scopes` that are needed where they are not enough.
+    """
+    attributes = [f'realm="{REALM}"']
+    if presented:
+        attributes.append(f'error="{error.error}"')
+    if scopes and isinstance(error, InsufficientScope):
+        attributes.append(f'scope="{" ".join(scopes)}"')
+    challenge = (b"www-authenticate", f"Bearer {', '.join(attributes)}".encode())
+    return replace(error_answer(error, request_id=request_id), headers=(JSON, NO_STORE, challenge))

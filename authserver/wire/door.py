@@ -1,7 +1,8 @@
 """The front door: every request gets an id, an endpoint, a safe answer, a line in the log and a count.
 
 Exact raw paths are looked up in a table, so that no second spelling of a path reaches an endpoint (HTTP-10);
-whatever is not in the table goes to `fallback`, an ASGI application that renders its own errors.
+whatever is not in the table, nor below one of the few prefixes whose endpoint judges paths itself, goes to `fallback`,
+an ASGI application that renders its own errors.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
@@ -33,6 +34,8 @@ _GONE = Answer(499, b"")  # never sent: the line in the log for a client that hu
 
 #: Paths by name: what the log and the metrics call them.
 Table = Mapping[bytes, tuple[str, Endpoint]]
+#: Prefixes that end with a slash, by name: what makes an endpoint of a method and of the raw path from that slash on.
+Prefixes = Mapping[bytes, tuple[str, Callable[[str, bytes], Endpoint]]]
 Application = Any  # an ASGI 3 application: async (scope, receive, send)
 
 
@@ -95,9 +98,11 @@ class FrontDoor:
         fallback: Application,
         metrics: Metrics,
         proxies: TrustedProxies,
+        prefixes: Prefixes | None = None,
     ) -> None:
-        """Serve the endpoints of `table` by exact path, everything else through `fallback`."""
+        """Serve the endpoints of `table` by exact path, then those below `prefixes`, all else through `fallback`."""
         self._table = table
+        self._prefixes = prefixes or {}
         self._fallback = fallback
         self._metrics = metrics
         self._proxies = proxies
@@ -115,7 +120,7 @@ class FrontDoor:
         notes: dict[str, object] = {}
         try:
             address = self._proxies.address(scope)
-            entry = self._table.get(scope["raw_path"])
+            entry = self._table.get(scope["raw_path"]) or self._below(scope["method"], scope["raw_path"])
             if entry is None:
                 name = "admin"
                 status = await self._forward(scope, receive, send, request_id)
@@ -147,6 +152,12 @@ class FrontDoor:
             )
         finally:
             current_request_id.reset(context)
+
+    def _below(self, method: str, raw_path: bytes) -> tuple[str, Endpoint] | None:
+        for prefix, (name, endpoint_for) in self._prefixes.items():
+            if raw_path.startswith(prefix):
+                return name, endpoint_for(method, raw_path[len(prefix) - 1 :])
+        return None
 
     async def _answer(self, endpoint: Endpoint, request: Request, request_id: str) -> Answer:
         """Return the endpoint's answer, or the error that it raised in its wire form."""

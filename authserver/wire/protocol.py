@@ -135,6 +135,9 @@ class GuardedProtocol(HttpToolsProtocol):
             self.since = self.loop.time()
         self.budget -= size
         if self.budget > 0:
+            # A field of six bytes is kept as objects of two hundred: an unfinished head must not hold thousands.
+            if self.headers and len(self.headers) > self.limits.max_headers:
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             return
         if self.phase == "body":
             self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -241,6 +244,8 @@ class GuardedProtocol(HttpToolsProtocol):
         """End the connection with an answer, but never let it pass for the answer to an earlier request."""
         self.logger.info("Request refused before the application: %d", status)
         begun = self.phase == "body"
+        if not begun and self.headers:
+            self.headers.clear()  # uvicorn's scope holds them too, for as long as the connection stays
         earlier_unanswered = bool(self.pipeline) if begun else self._is_our_turn()
         self.phase = "refused"
         if earlier_unanswered:  # `on_response_complete` ends the connection after them

@@ -8,6 +8,8 @@ when its source changes.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from authserver.wire.http import Answer, Send
@@ -16,17 +18,18 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 _CLOSE = b"connection: close\r\n"
 _MAX_BLOCKS = 256
-
-_blocks: dict[Fields, bytes] = {}
+_WITHOUT_LENGTH = frozenset((204, 304))  # RFC 9110 §8.6
 
 
 async def send_answer(send: Send, answer: Answer, *more: tuple[bytes, bytes]) -> None:
-    """Send a complete response, with its length and `more` header fields."""
+    """Send a complete response, with `more` header fields."""
     cycle = getattr(send, "__self__", None)
     if type(cycle) is RequestResponseCycle and _is_ready(cycle):
         _write(cycle, answer, more)
         return
-    headers = [*answer.headers, *more, (b"content-length", b"%d" % len(answer.body))]
+    headers = [*answer.headers, *more]
+    if answer.status not in _WITHOUT_LENGTH:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 
@@ -46,7 +49,9 @@ def _write(cycle: RequestResponseCycle, answer: Answer, more: Fields) -> None:
     elif not cycle.keep_alive:
         head.append(_CLOSE)
     body = b"" if cycle.scope["method"] == "HEAD" else answer.body
-    head += (b"content-length: %d\r\n\r\n" % len(answer.body), body)
+    if answer.status not in _WITHOUT_LENGTH:
+        head.append(b"content-length: %d\r\n" % len(answer.body))
+    head += (b"\r\n", body)
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     cycle.transport.write(b"".join(head))
@@ -56,11 +61,7 @@ def _write(cycle: RequestResponseCycle, answer: Answer, more: Fields) -> None:
     cycle.on_response()
 
 
+@lru_cache(maxsize=_MAX_BLOCKS)
 def _block(fields: Fields) -> bytes:
-    """Return header fields as written; the few combinations that answers have are kept."""
-    block = _blocks.get(fields)
-    if block is None:
-        block = b"".join([b"%b: %b\r\n" % field for field in fields])
-        if len(_blocks) < _MAX_BLOCKS:
-            _blocks[fields] = block
-    return block
+    """Return header fields as written; those used lately are kept."""
+    return b"".join([b"%b: %b\r\n" % field for field in fields])

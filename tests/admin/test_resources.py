@@ -8,7 +8,7 @@ import pytest
 
 from authserver.core.signing_key import KeyState
 from tests.admin.surface import KEYS, RESOURCES, surface
-from tests.administration.office import API
+from tests.administration.office import API, ISSUER
 
 
 def test_create_read_change_delete() -> None:
@@ -133,3 +133,43 @@ def test_catalog_follows() -> None:
         assert catalog.by_id(created["resource_id"]) is catalog.by_identifier("default", API)
         assert catalog.by_identifier("other", API) is None
         assert len(catalog.all()) == 2
+
+
+def test_what_verifiers_need() -> None:
+    """The verifier configuration of a resource with public keys takes no more than reading resources."""
+    with surface() as api:
+        created = api.call("POST", RESOURCES, {"identifier": API, "scopes": [{"name": "read"}], "token_typ": "JWT"})
+        path = f"{RESOURCES}/{created.json()['resource_id']}/verifier-config"
+        shown = api.call("GET", path, token=api.new_admin("resources:read"))
+        assert (shown.status_code, shown.headers["cache-control"]) == (200, "no-store")
+        assert shown.json() == {
+            "issuer": ISSUER,
+            "audience": API,
+            "workspace_id": "default",
+            "algorithms": ["ES256"],
+            "typ": "JWT",
+            "jwks_uri": f"{ISSUER}/.well-known/jwks.json",
+            "introspection_endpoint": f"{ISSUER}/oauth2/introspect",
+            "revocations_endpoint": f"{ISSUER}/oauth2/revocations",
+            "scopes": [{"name": "read", "description": "", "includes": []}],
+        }
+        assert "signing_key.secret_exported" not in api.office.audit.names
+        assert api.call("GET", f"{RESOURCES}/nobody/verifier-config").status_code == 404
+
+
+@pytest.mark.parametrize("scopes", [("resources:read",), ("resources:write",), ("resources:read", "keys:read")])
+def test_shared_secrets_take_more(scopes: tuple[str, ...]) -> None:
+    """The document of HS256 holds secrets: it takes what exporting a secret takes, and each one is in the audit."""
+    with surface() as api:
+        created = api.call("POST", RESOURCES, {"identifier": API, "signing_alg": "HS256"}).json()
+        path = f"{RESOURCES}/{created['resource_id']}/verifier-config"
+        refused = api.call("GET", path, token=api.new_admin(*scopes))
+        assert (refused.status_code, refused.json()["error"]) == (403, "insufficient_scope")
+        assert api.office.audit.names[-1] == "admin.denied"
+        exporter = api.new_admin("resources:read", "keys:write")
+        shown = api.call("GET", path, token=exporter).json()
+        assert "jwks_uri" not in shown
+        assert shown["shared_secret"] == shown["jwks"]["keys"][0]["k"]
+        exports = [fields for name, fields in api.office.audit.events if name == "signing_key.secret_exported"]
+        assert [fields["kid"] for fields in exports] == [key["kid"] for key in shown["jwks"]["keys"]]
+        assert {fields["actor"] for fields in exports} == {f"client:{api.id_of(exporter)}"}

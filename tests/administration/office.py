@@ -21,11 +21,13 @@ from authserver.administration.revocations import RevocationAdministration
 from authserver.administration.signing_keys import SigningKeyAdministration
 from authserver.administration.status import StatusAdministration
 from authserver.administration.templates import TemplateAdministration
+from authserver.administration.verifier_config import VerifierConfigAdministration
 from authserver.claims.catalog import TemplateCatalog
 from authserver.core.client import Client
 from authserver.core.identifiers import DEFAULT_WORKSPACE
 from authserver.core.resource import SigningAlg
 from authserver.core.revocation import Revocation
+from authserver.endpoints.verifier_config import verifier_addresses
 from authserver.keys.lifecycle import Policy
 from authserver.keys.ring import KeyRing
 from authserver.keys.sealing import Sealer
@@ -124,6 +126,16 @@ class Office:
         stores, audit, clock, settle = self.database, self.audit, self.clock, self.settle
         preview = ClaimsPreview(templates=self.templates, resources=self.resources, issuer=ISSUER, clock=clock)
         rules = ClientRules(resources=stores.resources, preview=preview, max_ttl_seconds=MAX_TTL_SECONDS)
+        resources = ResourceAdministration(
+            store=stores.resources,
+            clients=stores.clients,
+            keys=self.keys,
+            audit=audit,
+            clock=clock,
+            settle=settle,
+            max_ttl_seconds=MAX_TTL_SECONDS,
+        )
+        signing_keys = SigningKeyAdministration(keys=self.keys, revoker=self.revoker, audit=audit, settle=settle)
         return Verbs(
             clients=ClientAdministration(
                 store=stores.clients,
@@ -143,15 +155,7 @@ class Office:
                 clock=clock,
                 settle=settle,
             ),
-            resources=ResourceAdministration(
-                store=stores.resources,
-                clients=stores.clients,
-                keys=self.keys,
-                audit=audit,
-                clock=clock,
-                settle=settle,
-                max_ttl_seconds=MAX_TTL_SECONDS,
-            ),
+            resources=resources,
             templates=TemplateAdministration(
                 store=stores.templates,
                 resources=stores.resources,
@@ -161,7 +165,10 @@ class Office:
                 clock=clock,
                 settle=settle,
             ),
-            signing_keys=SigningKeyAdministration(keys=self.keys, revoker=self.revoker, audit=audit, settle=settle),
+            signing_keys=signing_keys,
+            verifier_configs=VerifierConfigAdministration(
+                resources=resources, signing_keys=signing_keys, addresses=verifier_addresses(ISSUER)
+            ),
             revocations=RevocationAdministration(
                 store=stores.revocations, revoker=self.revoker, audit=audit, settle=settle
             ),

@@ -92,10 +92,12 @@ def test_export_says_all_that_a_verifier_needs(cli: CommandLine, monkeypatch: py
     assert cli.json("resources", "export", API) == {
         "issuer": "https://as.example/tenant",
         "audience": API,
+        "workspace_id": "default",
         "algorithms": ["ES256"],
         "typ": "at+jwt",
         "jwks_uri": "https://as.example/tenant/.well-known/jwks.json",
         "introspection_endpoint": "https://as.example/tenant/oauth2/introspect",
+        "revocations_endpoint": "https://as.example/tenant/oauth2/revocations",
         "scopes": [
             {"name": "read", "description": "", "includes": []},
             {"name": "write", "description": "Change", "includes": ["read"]},

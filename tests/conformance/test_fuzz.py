@@ -17,6 +17,9 @@ from authserver.admin.routes import OPERATIONS
 from tests.server import API, FORM, RunningServer, basic, credentials
 
 FORM_PATHS = ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/authorize"]
+QUERY_PATHS = ["/oauth2/revocations", "/oauth2/verifier-config"]
+QUERY_FIELDS = ("after", "jwks", "wait", "resource")
+SERVED = "https://served.example.com"
 PLAIN_PATHS = [
     "/.well-known/jwks.json",
     "/.well-known/oauth-authorization-server",
@@ -41,6 +44,7 @@ class Talk:
         self.server = server
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
         self.client = server.create_client(client_id="known")
+        server.create_resource(SERVED, resource_servers=["known"])
         self.token = server.token(self.client)
 
     def ask(self, method: str, target: str, body: bytes, headers: list[tuple[str, bytes]]) -> None:
@@ -140,6 +144,55 @@ def test_fuzz_forms(talk: Talk, path: str) -> None:
         sent = [("Content-Type", content_type), *more, *([("Authorization", value)] if value is not None else [])]
         token = f"&token={talk.token[:-5]}".encode() if with_token else b""
         talk.ask("POST", path + query, body + token, sent)
+
+    run()
+    talk.assert_quiet()
+
+
+@pytest.mark.parametrize("path", QUERY_PATHS)
+def test_fuzz_queries(talk: Talk, path: str) -> None:
+    """U1, U2: whatever a resource server asks with is answered below 500."""
+    known = authorizations(talk)
+    parameters = st.tuples(st.sampled_from(QUERY_FIELDS), values | st.just(SERVED.encode()))
+
+    @given(
+        pairs=st.lists(parameters, max_size=3),
+        query=queries,
+        authorization=st.sampled_from(["good", "good", *sorted(known)]) | header_bytes,
+        more=headers,
+    )
+    def run(*, pairs: list[tuple[str, bytes]], query: str, authorization: Any, more: Any) -> None:
+        value = known[authorization] if isinstance(authorization, str) else authorization
+        sent = [*more, *([("Authorization", value)] if value is not None else [])]
+        asked = "?" + "&".join(f"{name}={quote_from_bytes(v)}" for name, v in pairs)
+        talk.ask("GET", path + (asked if pairs else query), b"", sent)
+
+    run()
+    talk.assert_quiet()
+
+
+def test_fuzz_forward_auth(talk: Talk) -> None:
+    """U1, U2: whatever a proxy asks, whatever it says of the original request, is answered below 500."""
+    known = authorizations(talk)
+    targets = st.sampled_from([b"/orders/1", b"/orders?access_token=x", b"/%2e%2e/a", b"GET"]) | header_bytes
+    original = st.tuples(
+        st.sampled_from(["X-Original-Method", "X-Original-URI", "X-Forwarded-Method", "X-Forwarded-Uri"]), targets
+    )
+    parameters = st.tuples(st.sampled_from(["scope", "any_scope", "resource", "claims"]), values)
+
+    @given(
+        method=st.sampled_from(["GET", "GET", "HEAD", "POST", "DELETE"]),
+        below=st.just("") | st.binary(max_size=20).map(lambda path: "/" + quote_from_bytes(path, safe="/%.;")),
+        pairs=st.lists(parameters, max_size=3),
+        query=queries,
+        authorization=st.sampled_from(["bearer", "bearer", *sorted(known)]) | header_bytes,
+        more=st.lists(original, max_size=3) | headers,
+    )
+    def run(*, method: str, below: str, pairs: Any, query: str, authorization: Any, more: Any) -> None:
+        value = known[authorization] if isinstance(authorization, str) else authorization
+        sent = [*more, *([("Authorization", value)] if value is not None else [])]
+        asked = "?" + "&".join(f"{name}={quote_from_bytes(v)}" for name, v in pairs)
+        talk.ask(method, f"/forward-auth{below}" + (asked if pairs else query), b"", sent)
 
     run()
     talk.assert_quiet()

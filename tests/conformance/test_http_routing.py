@@ -22,7 +22,10 @@ PUBLIC = (
     "/openapi.json",
 )
 ENDPOINTS = [
-    *(("GET", path) for path in (*PUBLIC, "/health/live", "/health/ready", "/metrics", "/nothing-here")),
+    *(
+        ("GET", path)
+        for path in (*PUBLIC, "/health/live", "/health/ready", "/metrics", "/forward-auth", "/nothing-here")
+    ),
     *(("POST", path) for path in ("/oauth2/token", "/oauth2/introspect", "/oauth2/revoke", "/oauth2/authorize")),
     ("GET", "/oauth2/authorize"),
     ("GET", "/nothing%2fhere"),

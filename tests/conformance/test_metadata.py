@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -171,6 +173,39 @@ def test_tokens_are_signed_by_published_keys(server: RunningServer) -> None:
     keys = {key["kid"]: key for key in server.get(JWKS).json()["keys"]}
     assert keys[header["kid"]]["alg"] == header["alg"]
     assert all(not {"d", "p", "q", "dp", "dq", "qi", "k"} & set(key) for key in keys.values())
+
+
+def test_the_keys_are_cheap_to_ask_for_again(server: RunningServer) -> None:
+    """The JWK Set has a strong ETag; who has it gets 304 with the same headers, until the keys change (RFC 9110)."""
+    first = server.get(JWKS)
+    etag = first.headers["etag"]
+    assert etag.startswith('"')
+    for known in (etag, f"W/{etag}", f'"other", {etag}', f'"a,b",W/{etag} , "c"', "*"):
+        again = server.get(JWKS, {"If-None-Match": known})
+        assert (again.status, again.body) == (304, b"")
+        assert "content-length" not in again.headers
+        for name in ("etag", "cache-control", "access-control-allow-origin"):
+            assert again.headers[name] == first.headers[name]
+    assert server.request("HEAD", JWKS, None, {"If-None-Match": etag}).status == 304
+    for unknown in ('"other"', etag.strip('"'), "", '"', f'"{etag}"', "W/*", f"x{etag[1:]}"):
+        answer = server.get(JWKS, {"If-None-Match": unknown})
+        assert (answer.status, answer.body, answer.headers["etag"]) == (200, first.body, etag)
+    assert server.admin("POST", "/signing-keys/rotate", {"force": True}).status == 200
+    changed = server.get(JWKS, {"If-None-Match": etag})
+    assert changed.status == 200
+    assert changed.headers["etag"] != etag
+    assert changed.json() != first.json()
+
+
+def test_a_connection_goes_on_after_304(server: RunningServer) -> None:
+    """304 has no body, so that the next answer on the same connection is read from its beginning (RFC 9112 §6.3)."""
+    etag = server.get(JWKS).headers["etag"]
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=15)
+    with contextlib.closing(connection):
+        for known, status in ((etag, 304), ('"other"', 200), (etag, 304)):
+            connection.request("GET", JWKS, None, {"If-None-Match": known})
+            response = connection.getresponse()
+            assert (response.status, bool(response.read())) == (status, status == 200)
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null"])

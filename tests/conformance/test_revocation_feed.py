@@ -1,18 +1,22 @@
-"""The revocation feed: snapshot, cursor, long-poll, and who may read it."""
+"""The revocation feed: snapshot, cursor, long-poll, the keys that are published, and who may read it."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.server import RunningServer, basic, credentials
+from tests.redis_server import wait_for
+from tests.server import RunningServer, basic, credentials, start_server
 
 ORDERS = "https://orders.example.com"
 FEED = "/oauth2/revocations"
+JWKS = "/.well-known/jwks.json"
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,80 @@ def test_many_waiting_readers_are_all_told(server: RunningServer, reader: dict[s
     assert heard == [["for-all"]] * 50
 
 
+def rotate(server: RunningServer) -> None:
+    """Publish another key set."""
+    assert server.admin("POST", "/signing-keys/rotate", {"alg": "ES256", "force": True}).status == 200
+
+
+def test_each_answer_names_the_published_keys(server: RunningServer, reader: dict[str, Any]) -> None:
+    """`jwks` is the start of the SHA-256 of the JWK Set as it is served, and changes with it alone."""
+    first = poll(server, reader)
+    assert first["jwks"] == sha256(server.get(JWKS).body).hexdigest()[:16]
+    server.admin("POST", "/revocations", {"kind": "subject", "value": "no-key"})
+    assert poll(server, reader, f"?after={first['cursor']}")["jwks"] == first["jwks"]
+    rotate(server)
+    second = poll(server, reader, f"?after={first['cursor']}")
+    assert second["jwks"] == sha256(server.get(JWKS).body).hexdigest()[:16] != first["jwks"]
+
+
+def test_waiting_readers_hear_of_new_keys_at_once(server: RunningServer, reader: dict[str, Any]) -> None:
+    """A rotation ends every wait, whether or not the reader has said which keys it has; there are no entries."""
+    first = poll(server, reader)
+    query = f"?after={first['cursor']}&wait=60"
+    pages: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda said=said: pages.append(poll(server, reader, query + said)))
+        for said in ("", f"&jwks={first['jwks']}") * 10
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while len(pages) < len(threads) and time.monotonic() < deadline:
+        threads[0].join(0.3)  # let them all wait; who came too late for a rotation hears of the next one
+        rotate(server)
+    assert len(pages) == len(threads)
+    assert first["jwks"] not in {page["jwks"] for page in pages}
+    assert {(page["cursor"], page["snapshot"], len(page["entries"])) for page in pages} == {(first["cursor"], False, 0)}
+
+
+@pytest.mark.parametrize("held", ["0123456789abcdef", "x", "%C3%A9"])
+def test_a_reader_with_other_keys_does_not_wait(server: RunningServer, reader: dict[str, Any], held: str) -> None:
+    """A rotation between two polls is not missed: the answer to another digest than the present comes at once."""
+    first = poll(server, reader)
+    started = time.monotonic()
+    page = poll(server, reader, f"?after={first['cursor']}&jwks={held}&wait=30")
+    assert time.monotonic() - started < 10
+    assert (page["entries"], page["jwks"]) == ([], first["jwks"])
+
+
+def test_a_reader_with_the_present_keys_waits(server: RunningServer, reader: dict[str, Any]) -> None:
+    """The digest of the last answer does not end a wait."""
+    first = poll(server, reader)
+    page = poll(server, reader, f"?after={first['cursor']}&jwks={first['jwks']}&wait=1")
+    assert page["as_of"] >= first["as_of"] + 0.9
+
+
+def test_a_rotation_wakes_the_readers_of_another_instance(tmp_path: Path) -> None:
+    """A reader that waits at one instance hears of keys made by another one, which publishes the same bytes."""
+    issuer = "http://127.0.0.1:8000"
+    with (
+        start_server(tmp_path, AUTHSERVER_ISSUER=issuer) as a,
+        start_server(tmp_path, AUTHSERVER_ISSUER=issuer) as b,
+    ):
+        client = a.create_client()
+        a.create_resource(ORDERS, resource_servers=[client["client_id"]])
+        authorization = {"Authorization": basic(*credentials(client))}
+        wait_for(lambda: b.get(FEED, authorization).status == 200, "the client to be known to the other instance")
+        first = poll(b, client)
+        timer = threading.Timer(0.5, rotate, [a])
+        started = time.monotonic()
+        timer.start()
+        page = poll(b, client, f"?after={first['cursor']}&jwks={first['jwks']}&wait=30")
+        assert 0.4 < time.monotonic() - started < 10
+        assert page["jwks"] == poll(a, client)["jwks"] != first["jwks"]
+        assert b.get(JWKS).body == a.get(JWKS).body
+
+
 @pytest.mark.parametrize("cursor", ["nonsense", "0123456789abcdef.5", "", "999999999", "a.b.c"])
 def test_an_unknown_cursor_starts_anew(server: RunningServer, reader: dict[str, Any], cursor: str) -> None:
     """A cursor of another database, or of none, is answered by a snapshot and never by silence."""
@@ -121,7 +199,10 @@ def test_only_resource_servers_may_read(server: RunningServer, reader: dict[str,
 
 @pytest.mark.parametrize(
     "query",
-    ["?wait=-1", "?wait=61", "?wait=0000009999999", "?wait=x", "?wait=1&wait=1", "?token=x", "?after=" + "x" * 300],
+    [
+        *("?wait=-1", "?wait=61", "?wait=0000009999999", "?wait=x", "?wait=1&wait=1", "?wait=1&wait="),
+        *("?token=x", "?after=" + "x" * 300, "?jwks=a&jwks=b", "?jwks=%ff"),
+    ],
 )
 def test_a_malformed_query_is_refused(server: RunningServer, reader: dict[str, Any], query: str) -> None:
     """Unknown, repeated, oversized and senseless parameters are invalid_request."""

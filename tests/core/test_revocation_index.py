@@ -176,7 +176,7 @@ from tests.core.test_revocation_index import LIFE_SECONDS, START_MS, token_of
 
 def entries(count):
     for number in range(count):
-        jti = new_token_id(START_MS + number * 10 * LIFE_SECONDS * 100 // count)
+        jti = new_token_id(START_MS + number * MINUTES * 60_000 // count)
         yield Revocation(kind=RevocationKind.JTI, value=jti, workspace_id="default", revoked_at_ms=START_MS,
                          expires_at=START_MS // 1000 + 2 * LIFE_SECONDS)
 
@@ -185,6 +185,7 @@ def resident():
 
 index, before = RevocationIndex(), resident()
 index.apply(entries(1_000_000))
+index.drop_expired(START_MS // 1000)
 grown, tokens = resident() - before, [token_of(0, START_MS + number) for number in range(10_000)]
 started = time.perf_counter()
 found = sum(map(index.is_revoked, tokens))
@@ -193,10 +194,12 @@ print(len(index), grown, (time.perf_counter() - started) / len(tokens) * 1e6, fo
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="resident memory is read from /proc")
-def test_a_million_entries() -> None:
-    """RS-09: a million revoked tokens take less than 150 MB; the time of a look-up is printed, not judged."""
+@pytest.mark.parametrize("minutes", [3, 50])
+def test_a_million_entries(minutes: int) -> None:
+    """RS-09: a million revoked tokens take less than 150 MB, however they are spread; a look-up's time is printed."""
     started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", MILLION], capture_output=True, text=True, timeout=60, check=False)
+    code = f"MINUTES = {minutes}\n{MILLION}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     held, grown, microseconds, found = done.stdout.split()
     print(f"{int(grown) / 1e6:.0f} MB, {float(microseconds):.2f} µs, {time.perf_counter() - started:.1f} s in all")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from authserver.core.errors import Conflict
@@ -12,7 +12,7 @@ from authserver.core.ports import SigningKeyStore
 from authserver.core.resource import SigningAlg, TokenType
 from authserver.core.signing_key import KeyState, SigningKey
 from authserver.keys.lifecycle import KeyGroup, Policy
-from authserver.keys.ring import KeyRing
+from authserver.keys.ring import KeyRing, nobody_waits
 from authserver.keys.sealing import Sealer
 
 ISSUER = "https://as.example"
@@ -60,7 +60,12 @@ class Deployment:
         """Let time pass."""
         self.now_ms += seconds * 1000
 
-    def instance(self, sealer: Sealer | None = None, store: SigningKeyStore | None = None) -> KeyRing:
+    def instance(
+        self,
+        sealer: Sealer | None = None,
+        store: SigningKeyStore | None = None,
+        published: Callable[[], None] = nobody_waits,
+    ) -> KeyRing:
         """Return a key ring that has loaded nothing yet."""
         return KeyRing(
             store=store or self.store,
@@ -69,6 +74,7 @@ class Deployment:
             clock=lambda: self.now_ms,
             issuer=ISSUER,
             audience_of=self.identifiers.get,
+            published=published,
         )
 
     async def started(self, *algs: SigningAlg) -> KeyRing:

@@ -14,6 +14,7 @@ from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState
 from authserver.jose.errors import TokenRefused
 from authserver.keys.errors import SealBroken
+from authserver.keys.ring import KeyRing
 from authserver.keys.sealing import Sealer
 from tests.keys.deployment import SECRET_KEY, Deployment, only
 
@@ -52,10 +53,39 @@ def test_jwks_leaves_out_what_a_stored_key_should_not_hold() -> None:
     asyncio.run(scenario())
 
 
+def test_whoever_waits_is_told_of_other_published_keys() -> None:
+    """Each change of the JWK Set is told once, wherever it was made; a load without one, and HS256 keys, are not."""
+
+    async def scenario() -> None:
+        deployment, digests = Deployment(), [""]
+        ring = await deployment.started()
+        other = deployment.instance(published=lambda: digests.append(other.jwks_digest()))
+        for change in (
+            lambda: ring.ensure(workspace_id="default", alg=SigningAlg.RS256),
+            lambda: ring.ensure(workspace_id="default", alg=SigningAlg.HS256, resource_id="res_api"),
+            lambda: other.rotate(workspace_id="default", alg=SigningAlg.ES256, force=True),
+            lambda: ring.revoke(only_active(ring)),
+            ring.load,
+        ):
+            await other.load()
+            await change()
+            await other.load()
+            assert digests[-1] == other.jwks_digest()
+        await other.use(Sealer(("another secret key of 32 characters or more", SECRET_KEY)))
+        assert len(digests) == len(set(digests)) == 1 + 1 + 3
+        await ring.load()
+        assert ring.jwks_digest() == digests[-1]
+
+    def only_active(ring: KeyRing) -> str:
+        return next(key.kid for key in ring.list() if (key.alg, key.state) == (SigningAlg.ES256, KeyState.ACTIVE))
+
+    asyncio.run(scenario())
+
+
 def test_nothing_is_guessed_before_the_first_load() -> None:
     """P3: a ring that has loaded nothing calls itself unavailable; it does not call a token invalid."""
     ring = Deployment().instance()
-    for call in (ring.jwks, ring.list, lambda: ring.verify("a.b.c")):
+    for call in (ring.jwks, ring.jwks_digest, ring.list, lambda: ring.verify("a.b.c")):
         with pytest.raises(TemporarilyUnavailable):
             call()
 

@@ -184,6 +184,38 @@ def test_second_spellings(path: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "below"),
+    [
+        (b"/x/", b"/"),
+        (b"/x/y/%2e%2e/x", b"/y/%2e%2e/x"),
+        (b"/x", None),
+        (b"/xy", None),
+        (b"//x/y", None),
+        (b"/%78/y", None),
+        (b"/X/y", None),
+    ],
+)
+def test_prefixes(path: bytes, below: bytes | None) -> None:
+    """HTTP-10: an endpoint below a prefix gets the raw rest of the path, and the prefix too has one spelling."""
+    asked: list[tuple[str, bytes]] = []
+
+    def endpoint_for(method: str, rest: bytes) -> Endpoint:
+        asked.append((method, rest))
+        return Endpoint()
+
+    prefixes = {b"/x/": ("below", endpoint_for)}
+    made = FrontDoor(
+        table={b"/x": ("x", Endpoint())},
+        prefixes=prefixes,
+        fallback=failing(ClientGone()),
+        metrics=Metrics(),
+        proxies=TrustedProxies(),
+    )
+    Exchange(made).ask(path)
+    assert asked == ([("GET", below)] if below is not None else [])
+
+
+@pytest.mark.parametrize(
     ("peer", "forwarded", "expected"),
     [
         ("192.0.2.1", [b"203.0.113.9"], "192.0.2.1"),

@@ -1,0 +1,25 @@
+"""Who stands behind a good access token, as a proxy hands it on to a service (RFC 9068 §2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from authserver.core.client import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What a token that holds now says about its bearer.
+
+    `scope` is the text as granted, `scopes` what was granted and all that it includes. `claims` is the whole payload,
+    read-only. Whatever was revoked until `as_of`, in seconds since the epoch, was known to whoever judged; None: all.
+    """
+
+    client_id: str
+    subject: str
+    workspace_id: str
+    scope: str
+    scopes: frozenset[str]
+    claims: Mapping[str, Json] = field(repr=False)
+    as_of: float | None = None

@@ -1,0 +1,120 @@
+"""Forward-auth, `GET /forward-auth`: a proxy asks whether a request may pass, and who sends it (RFC 6750).
+
+For nginx `auth_request`, Caddy and Traefik `forward_auth`, and Envoy `ext_authz`, which asks below `/forward-auth/`.
+What to write into the proxy stands in docs/forward-auth.md.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from authserver.core.clock import MS_PER_SECOND, Clock, system_clock
+from authserver.core.errors import InsufficientScope, InvalidToken
+from authserver.core.identity import Identity
+from authserver.endpoints.forward_headers import Fields, identity_fields
+from authserver.endpoints.forward_request import HeldRequest, Original, Question, read_held, read_question
+from authserver.endpoints.forward_rules import NO_NEEDS, Rule, Rules
+from authserver.telemetry.logs import current_request_id
+from authserver.wire.answers import bearer_refusal
+from authserver.wire.http import NO_STORE, Answer, Endpoint, Request
+
+FORWARD_AUTH_PATH = "/forward-auth"
+
+
+class IdentityCheck(Protocol):
+    """Judges tokens for a resource, wherever the knowledge comes from."""
+
+    async def __call__(self, token: str, resource: str | None) -> Identity:
+        """Return who presents a token that holds now; `resource` None: the one that is meant if none is named.
+
+        Raises InvalidToken, InsufficientScope, AccessDenied, or TemporarilyUnavailable when it cannot be known.
+        """
+
+
+class ForwardAuthEndpoint:
+    """Lets a proxy let a request pass: 204 with the identity in headers, 401, 403, or 503 for "cannot know"."""
+
+    methods = frozenset({"GET", "HEAD"})
+
+    def __init__(self, *, check: IdentityCheck, rules: Rules | None = None, clock: Clock = system_clock) -> None:
+        """Judge tokens by `check`; with `rules`, judge the original request's method and path as well."""
+        self._check = check
+        self._rules = rules
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answer a proxy that names the original request in headers."""
+        return await self.answer(request, read_question(request.query), below=None, status=204)
+
+    def below(self, method: str, path: bytes) -> Endpoint:
+        """Return what answers a proxy that asks with the original method, behind a prefix of the original path."""
+        return _Below(self, method, path)
+
+    async def answer(self, request: Request, question: Question, *, below: Original | None, status: int) -> Answer:
+        """Judge one request; the answer has `status` when it may pass."""
+        held = read_held(request.headers, below)
+        rule = (
+            None
+            if self._rules is None
+            else self._rules.find(held.original.method, held.original.uri, question.resource)
+        )
+        try:
+            identity = await self._identity(held, question, rule)
+        except (InvalidToken, InsufficientScope) as refusal:
+            request.notes.update(error=refusal.error, reason=refusal.reason)
+            return bearer_refusal(
+                refusal,
+                request_id=current_request_id.get(),
+                presented=held.token is not None,
+                scopes=_named(question, rule),
+            )
+        return self._passed(request, question, identity, status)
+
+    async def _identity(self, held: HeldRequest, question: Question, rule: Rule | None) -> Identity | None:
+        """Return who asks, None where nobody needs to be known."""
+        if rule is not None and rule.anonymous and question.needs == NO_NEEDS:
+            return None
+        if held.token is None:
+            raise InvalidToken("no bearer token")
+        resource = question.resource if rule is None else question.resource or rule.resource
+        identity = await self._check(held.token, resource)
+        if not question.needs.met_by(identity.scopes) or (rule is not None and not rule.needs.met_by(identity.scopes)):
+            if not identity.scope:
+                raise InvalidToken("the token says nothing of scopes, and one is needed here")
+            raise InsufficientScope("the token lacks a scope that is needed here")
+        return identity
+
+    def _passed(self, request: Request, question: Question, identity: Identity | None, status: int) -> Answer:
+        claims = question.claims if self._rules is None else (*question.claims, *self._rules.claims)
+        fields: Fields = (NO_STORE, *identity_fields(identity, claims))
+        if identity is not None:
+            request.notes["client_id"] = identity.client_id
+            if identity.as_of is not None:
+                age_seconds = max(self._clock() / MS_PER_SECOND - identity.as_of, 0.0)
+                fields = (*fields, (b"x-auth-knowledge-age", b"%.3f" % age_seconds))
+        return Answer(status, b"", fields)
+
+
+class _Below:
+    """One request in Envoy's way, whose query is the original one's. Envoy lets pass at 200 alone, not at 204."""
+
+    __slots__ = ("_endpoint", "_method", "_path", "methods")
+
+    def __init__(self, endpoint: ForwardAuthEndpoint, method: str, path: bytes) -> None:
+        """Ask `endpoint` about a method, whatever it is, and a raw path."""
+        self.methods = frozenset({method})
+        self._endpoint = endpoint
+        self._method = method
+        self._path = path
+
+    async def __call__(self, request: Request) -> Answer:
+        """Answer, without parameters: what stands in the query is the client's."""
+        target = self._path + (b"?" + request.query if request.query else b"")
+        original = Original(self._method, target.decode("latin-1"))
+        return await self._endpoint.answer(request, Question(), below=original, status=200)
+
+
+def _named(question: Question, rule: Rule | None) -> tuple[str, ...]:
+    """Return the scopes to name in a challenge (RFC 6750 §3)."""
+    needs = [question.needs, *([rule.needs] if rule is not None else [])]
+    return tuple(dict.fromkeys(name for need in needs for name in (*need.all_of, *need.any_of)))

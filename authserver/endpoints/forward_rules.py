@@ -1,0 +1,246 @@
+"""Rules of forward-auth: a map from method and path to the scopes that a request needs. Parsed and matched, no I/O.
+
+    {
+      "rules": [
+        {"methods": ["GET"], "path": "/orders/*", "scope": "read"},
+        {"methods": ["*"], "path": "/public/**", "anonymous": true}
+      ],
+      "claims": {"user_id": "X-Auth-User-Id"}
+    }
+
+The first rule that fits decides; a request that none fits is refused. `*` is one segment of a path, `**` at its end
+the rest, if any. A rule with a `resource` is for that audience, and for proxies that name it or none.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from authserver.core.errors import AccessDenied, InvalidScope
+from authserver.core.identifiers import ADMIN_RESOURCE
+from authserver.core.scope import Scopes, parse_scope
+from authserver.endpoints.forward_path import MAX_PATH_CHARACTERS, SPECIAL, plain_path
+from authserver.resources.registration import check_identifier
+
+MAX_RULES: Final = 1000
+MAX_CLAIMS: Final = 20
+MAX_CLAIM_CHARACTERS: Final = 128
+
+#: Claims to hand on: the name of each, and the header that it goes into, in lower case.
+ClaimHeaders = tuple[tuple[str, bytes], ...]
+
+_EVERY_METHOD = "*"
+_METHOD = re.compile(r"[A-Z]{1,20}(?:-[A-Z]{1,20})?")
+_HEADER = re.compile(r"x-auth(?:-[a-z0-9]{1,40}){1,8}", re.IGNORECASE)
+_RESERVED_HEADERS = frozenset(
+    ("x-auth-client-id", "x-auth-subject", "x-auth-scope", "x-auth-workspace", "x-auth-knowledge-age")
+)
+_CLAIM_PREFIX = "x-auth-claim-"
+_OWN_TEXT = "Value error, "
+
+
+class RulesRefused(Exception):
+    """The document is no set of rules. `problems` has one line for each fault: its place, and what is wrong."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeNeeds:
+    """Scopes that a request needs: each of `all_of`, and one of `any_of` unless that is empty."""
+
+    all_of: Scopes = ()
+    any_of: Scopes = ()
+
+    def met_by(self, scopes: frozenset[str]) -> bool:
+        """Tell whether these scopes are enough."""
+        return scopes.issuperset(self.all_of) and (not self.any_of or not scopes.isdisjoint(self.any_of))
+
+
+_Matchers = Sequence[tuple[Callable[[str], object], "Rule"]]
+
+#: A good token is enough.
+NO_NEEDS: Final = ScopeNeeds()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What requests of some methods and paths need; `methods` None is every method."""
+
+    methods: frozenset[str] | None
+    path: re.Pattern[str]
+    needs: ScopeNeeds
+    anonymous: bool
+    resource: str | None
+
+
+class Rules:
+    """All rules in their order, and the `claims` that every answer hands on."""
+
+    __slots__ = ("_by_method", "_for_others", "claims")
+
+    def __init__(self, rules: Sequence[Rule], claims: ClaimHeaders = ()) -> None:
+        """Sort the rules by method, so that a request is compared with those for its own alone."""
+        self.claims = claims
+        named = {method for rule in rules for method in rule.methods or ()}
+        self._by_method = {method: _matchers(rules, method) for method in named}
+        self._for_others = _matchers(rules, None)
+
+    def find(self, method: str, uri: str, resource: str | None) -> Rule:
+        """Return the first rule that fits a method and a raw request target, behind a proxy that names `resource`.
+
+        Raises AccessDenied when none does.
+        """
+        if not method or not uri:
+            raise AccessDenied("the rules need the original method and URI, and the proxy has not said both")
+        if not _METHOD.fullmatch(method):  # `post` is POST for some services: it must not slip by a rule for POST
+            raise AccessDenied("the original method is not written in capitals")
+        path = plain_path(uri.partition("?")[0])
+        for fits, rule in self._by_method.get(method, self._for_others):
+            if fits(path) and (resource is None or rule.resource is None or rule.resource == resource):
+                return rule
+        raise AccessDenied("no rule fits the original method and path")
+
+
+def _matchers(rules: Iterable[Rule], method: str | None) -> _Matchers:
+    return [(rule.path.fullmatch, rule) for rule in rules if rule.methods is None or method in rule.methods]
+
+
+def parse_rules(text: str) -> Rules:
+    """Return the rules of a JSON document; raise RulesRefused with every fault."""
+    try:
+        document = json.loads(text, object_pairs_hook=_object)
+    except json.JSONDecodeError as error:
+        raise RulesRefused(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise RulesRefused(str(error)) from None
+    try:
+        return _RulesForm.model_validate(document).rules_made()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise RulesRefused(*(f"{_place(e['loc'])}: {e['msg'].removeprefix(_OWN_TEXT)}" for e in found)) from None
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(members)
+    if len(made) < len(members):
+        names = [name for name, _ in members]
+        raise ValueError(f"a member stands twice in one object: {max(names, key=names.count)!a}")
+    return made
+
+
+def _place(location: Iterable[int | str]) -> str:
+    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
+    return parts.removeprefix(".") or "the document"
+
+
+def _method(text: str) -> str:
+    if text != _EVERY_METHOD and not _METHOD.fullmatch(text):
+        raise ValueError('is no method: use capitals, or "*" for every method')
+    return text
+
+
+def _pattern(text: str) -> str:
+    if not text.startswith("/") or len(text) > MAX_PATH_CHARACTERS:
+        raise ValueError(f"begins with / and has at most {MAX_PATH_CHARACTERS} characters")
+    segments = text.removesuffix("/").split("/")[1:]
+    if "**" in segments[:-1]:
+        raise ValueError("has ** before its end")
+    if any("*" in segment for segment in segments if segment not in {"*", "**"}):
+        raise ValueError("has a * that is not a whole segment")
+    if any(segment in {"", ".", ".."} for segment in segments):
+        raise ValueError("has an empty or a dot segment")
+    if not text.isprintable() or any(character in text for character in SPECIAL.replace("/", "").replace(".", "")):
+        raise ValueError("is written decoded, without any of \\ % ; ? # and controls, with which no request gets in")
+    return text
+
+
+def _scope(text: str) -> str:
+    try:
+        parse_scope(text)
+    except InvalidScope as error:
+        raise ValueError(error.reason) from None
+    return text
+
+
+def _resource(text: str) -> str:
+    if text == ADMIN_RESOURCE:
+        raise ValueError("is the management API, which judges its callers itself")
+    return check_identifier(text)
+
+
+def _header(text: str) -> str:
+    lowered = text.lower()
+    if not _HEADER.fullmatch(text) or lowered in _RESERVED_HEADERS or lowered.startswith(_CLAIM_PREFIX):
+        raise ValueError(
+            "must be a header X-Auth-… of letters, digits and single hyphens, not one the server itself sets"
+        )
+    return lowered
+
+
+def _distinct(claims: Mapping[str, str]) -> Mapping[str, str]:
+    if len(set(claims.values())) < len(claims):
+        raise ValueError("puts two claims into one header")
+    return claims
+
+
+Scope = Annotated[str, AfterValidator(_scope)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class _RuleForm(_Strict):
+    methods: list[Annotated[str, AfterValidator(_method)]] = Field(min_length=1)
+    path: Annotated[str, AfterValidator(_pattern)]
+    scope: Scope | None = None
+    any_scope: Annotated[Scope, Field(min_length=1)] | None = None
+    anonymous: bool = False
+    resource: Annotated[str, AfterValidator(_resource)] | None = None
+
+    @model_validator(mode="after")
+    def _decides(self) -> Self:
+        if (self.scope is not None) + (self.any_scope is not None) + self.anonymous != 1:
+            raise ValueError('says one of scope, any_scope, "anonymous": true; "scope": "" is any good token')
+        return self
+
+    def made(self) -> Rule:
+        """Return the rule, ready to be matched."""
+        return Rule(
+            methods=None if _EVERY_METHOD in self.methods else frozenset(self.methods),
+            path=_compiled(self.path),
+            needs=ScopeNeeds(parse_scope(self.scope or ""), parse_scope(self.any_scope or "")),
+            anonymous=self.anonymous,
+            resource=self.resource,
+        )
+
+
+ClaimName = Annotated[str, Field(min_length=1, max_length=MAX_CLAIM_CHARACTERS)]
+
+
+class _RulesForm(_Strict):
+    rules: list[_RuleForm] = Field(min_length=1, max_length=MAX_RULES)
+    claims: Annotated[Mapping[ClaimName, Annotated[str, AfterValidator(_header)]], AfterValidator(_distinct)] = Field(
+        default={}, max_length=MAX_CLAIMS
+    )
+
+    def rules_made(self) -> Rules:
+        """Return the rules, ready to be matched."""
+        headers = tuple((claim, header.encode()) for claim, header in self.claims.items())
+        return Rules([rule.made() for rule in self.rules], headers)
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Return what matches the paths that `plain_path` returns."""
+    parts = {"*": "/[^/]+", "**": "(?:/.*)?"}
+    segments = pattern.removesuffix("/").split("/")[1:]
+    return re.compile("".join(parts.get(segment, "/" + re.escape(segment)) for segment in segments))

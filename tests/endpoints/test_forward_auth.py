@@ -1,0 +1,81 @@
+"""Forward-auth over another judgement than the server's own, as a sidecar has one."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from authserver.core.errors import (
+    AccessDenied,
+    AuthServerError,
+    InsufficientScope,
+    InvalidToken,
+    TemporarilyUnavailable,
+)
+from authserver.core.identity import Identity
+from authserver.endpoints.forward_auth import ForwardAuthEndpoint
+from authserver.wire.http import Answer, Request
+
+NOW_MS = 1_800_000_000_500
+IDENTITY = Identity(
+    client_id="cl", subject="sub", workspace_id="ws", scope="read", scopes=frozenset({"read"}), claims={}, as_of=None
+)
+
+
+def ask(outcome: Identity | AuthServerError, query: bytes = b"") -> Answer:
+    """Ask with a token about which the judgement has this to say."""
+
+    async def check(token: str, resource: str | None) -> Identity:
+        assert (token, resource) == ("token", None)
+        if isinstance(outcome, AuthServerError):
+            raise outcome
+        return outcome
+
+    async def receive() -> dict[str, object]:
+        raise NotImplementedError
+
+    endpoint = ForwardAuthEndpoint(check=check, clock=lambda: NOW_MS)
+    request = Request("GET", [(b"authorization", b"Bearer token")], query, receive, "192.0.2.1", {})
+    return asyncio.run(endpoint(request))
+
+
+@pytest.mark.parametrize(
+    ("as_of", "age"),
+    [
+        (1_800_000_000.5, b"0.000"),
+        (1_800_000_000.25, b"0.250"),
+        (1_799_999_000, b"1000.500"),
+        (1_900_000_000, b"0.000"),
+    ],
+)
+def test_how_old_the_knowledge_is(as_of: float, age: bytes) -> None:
+    """RS-07: who judges by a copy says how old it is, in seconds; never younger than now."""
+    assert dict(ask(replace(IDENTITY, as_of=as_of)).headers)[b"x-auth-knowledge-age"] == age
+
+
+def test_knowledge_without_an_age() -> None:
+    """Who knows all says nothing of an age."""
+    answer = ask(IDENTITY)
+    assert (answer.status, b"x-auth-knowledge-age" in dict(answer.headers)) == (204, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "challenge"),
+    [
+        (InvalidToken("why"), b'Bearer realm="authserver", error="invalid_token"'),
+        (InsufficientScope("why"), b'Bearer realm="authserver", error="insufficient_scope", scope="read"'),
+    ],
+)
+def test_refusals(error: InvalidToken | InsufficientScope, challenge: bytes) -> None:
+    """RFC 6750 §3.1: whatever the judgement finds wrong is a challenge."""
+    answer = ask(error, b"scope=read")
+    assert (answer.status, dict(answer.headers)[b"www-authenticate"]) == (error.status, challenge)
+
+
+@pytest.mark.parametrize("error", [AccessDenied("why"), TemporarilyUnavailable("why")])
+def test_other_errors_are_the_doors(error: AuthServerError) -> None:
+    """What is no matter of the token is rendered like everywhere else."""
+    with pytest.raises(type(error)):
+        ask(error)
