@@ -1,0 +1,75 @@
+"""One request to the authorization server and its answer: bounded in time and size, no redirect followed."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx2
+
+from authserver.token_client.answer import Answer
+from authserver.token_client.errors import TokenUnavailable
+from authserver.token_client.origin import is_loopback
+
+MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """How a server is asked until `deadline`, seconds of `time.monotonic`.
+
+    There is one connection for each request, as tokens are seldom asked for: nothing is left open, and a process that
+    forks shares no socket.
+    """
+
+    deadline: float
+    ssl_context: ssl.SSLContext
+
+    def get(self, url: str) -> Answer:
+        """Send a GET; raise TokenUnavailable when no whole answer comes."""
+        return self._send("GET", url, {"Accept": "application/json"}, None)
+
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Send a POST; raise TokenUnavailable when no whole answer comes."""
+        return self._send("POST", url, headers, body)
+
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        try:
+            return self._answer(method, url, headers, body)
+        except TimeoutError:
+            failure = "too slow"
+        except httpx2.TimeoutException as error:
+            failure = type(error).__name__
+        except httpx2.ConnectError as error:
+            failure = f"{type(error).__name__}: {error}"  # the system's words: refused, unknown name, certificate
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
+            failure = type(error).__name__
+        # Outside of the block: httpx2's errors hold the request, and with it the secret.
+        raise TokenUnavailable(f"the authorization server cannot be reached ({failure})")
+
+    def _answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        content = bytearray()
+        with (
+            httpx2.Client(
+                verify=self.ssl_context,
+                timeout=self._remaining_seconds(),
+                follow_redirects=False,
+                trust_env=not is_loopback(httpx2.URL(url).host),  # a proxy cannot reach our own loopback interface
+            ) as client,
+            client.stream(method, url, headers={**headers, "Accept-Encoding": "identity"}, content=body) as response,
+        ):
+            for chunk in response.iter_raw():
+                content += chunk
+                self._remaining_seconds()
+                if len(content) > MAX_BYTES:
+                    raise TokenUnavailable("the answer of the authorization server is too large")
+            return Answer(response.status_code, bytes(content), datetime.now(UTC), response.headers.get("Retry-After"))
+
+    def _remaining_seconds(self) -> float:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        return remaining

@@ -1,0 +1,93 @@
+"""What a fetch may do to those who wait for it: hang, break, or not even begin."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from authserver.token_client import Token, TokenUnavailable
+from authserver.token_client.keeper import Keeper
+from tests.redis_server import wait_for
+
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def hanging() -> Iterator[Keeper]:
+    """Yield a keeper whose first fetch hangs where no timeout reaches, such as a name server."""
+    never = threading.Event()
+    calls: list[int] = []
+
+    def fetch(asked_at_ms: int) -> Token:
+        calls.append(asked_at_ms)
+        number = len(calls)
+        if number == 1:
+            never.wait(30)
+        return Token(f"token-{number}", asked_at_ms, HOUR_MS)
+
+    yield Keeper(fetch, timeout_seconds=0.2)
+    never.set()
+
+
+def by_thread(keeper: Keeper) -> Token:
+    """Ask as a thread."""
+    return keeper.token()
+
+
+def by_task(keeper: Keeper) -> Token:
+    """Ask as a task."""
+    return asyncio.run(keeper.token_async())
+
+
+@pytest.mark.parametrize("ask", [by_thread, by_task])
+def test_a_fetch_that_never_ends_does_not_stand_in_the_way(hanging: Keeper, ask: Callable[[Keeper], Token]) -> None:
+    """It is given up, another one begins, and what it brings at last is dropped."""
+    with pytest.raises(TokenUnavailable, match="in time") as caught:
+        ask(hanging)
+    assert caught.value.retry_after_seconds == 1
+    wait_for(lambda: hanging._held.retry_at_ms <= hanging._clock(), "the end of the pause")
+    assert ask(hanging).access_token == "token-2"
+
+
+def test_a_fetch_for_which_nobody_waits_is_given_up_too(hanging: Keeper) -> None:
+    """The next caller finds it overdue."""
+    hanging.replace(Token("rejected", 0, HOUR_MS))
+    flight = hanging._flight
+    assert flight is not None
+    wait_for(lambda: hanging._clock() >= flight.ends_at_ms, "its deadline")
+    with pytest.raises(TokenUnavailable, match="in time"):
+        hanging.token()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("s3cret"), SystemExit(1)])
+@pytest.mark.parametrize("ask", [by_thread, by_task])
+def test_an_unexpected_error_reaches_those_who_wait(error: BaseException, ask: Callable[[Keeper], Token]) -> None:
+    """By its type alone: its text may hold anything."""
+
+    def fetch(_: int) -> Token:
+        raise error
+
+    with pytest.raises(TokenUnavailable, match=type(error).__name__) as caught:
+        ask(Keeper(fetch, timeout_seconds=5))
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("ask", [by_thread, by_task])
+def test_a_process_without_room_for_a_thread_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch, ask: Callable[[Keeper], Token]
+) -> None:
+    """As at the end of the interpreter: an error, never a wait."""
+
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    keeper = Keeper(lambda now: Token("token", now, HOUR_MS), timeout_seconds=5)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        with pytest.raises(TokenUnavailable, match="thread"):
+            ask(keeper)
+    wait_for(lambda: keeper._held.retry_at_ms <= keeper._clock(), "the end of the pause")
+    assert ask(keeper).access_token == "token"
