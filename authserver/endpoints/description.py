@@ -95,7 +95,21 @@ class ErrorResponse(BaseModel):
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema()
+    """Return the schema of a model, with those of its members in place: `$defs` is found at a document's root only."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+
+    def in_place(value: Any) -> Any:
+        if isinstance(value, list):
+            return [in_place(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return in_place(definitions[value["$ref"].rpartition("/")[2]])
+        return {name: in_place(item) for name, item in value.items()}
+
+    placed: dict[str, Any] = in_place(schema)
+    return placed
 
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:

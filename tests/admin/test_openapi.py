@@ -10,6 +10,7 @@ from typing import Any
 from authserver.admin.description import Description
 from authserver.admin.openapi import openapi_document
 from authserver.admin.routes import OPERATIONS
+from authserver.app.description import describe
 from tests.admin.surface import CLIENTS, surface
 from tests.administration.office import ISSUER
 
@@ -59,6 +60,16 @@ def test_schemas_are_those_that_validate() -> None:
     with surface() as api:
         created = api.call("POST", CLIENTS, {"client_name": "n"}).json()
     assert set(schemas["CreatedClientView"]["properties"]) == set(created)
+
+
+def test_every_reference_resolves() -> None:
+    """Each `$ref` of the whole document, that of the OAuth endpoints included, points to something in it."""
+    whole = json.loads(json.dumps(describe(issuer=ISSUER, version="1")))
+    for reference in references(whole):
+        place = whole
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+        assert isinstance(place, dict), reference
 
 
 def test_no_name_of_a_schema_is_mangled() -> None:
