@@ -101,7 +101,9 @@ class Settings(BaseModel):
         default=300, ge=0, description="How long known clients get tokens while the database is away."
     )
     revocation_grace_seconds: int = Field(
-        default=5, ge=1, description="How old the knowledge of revocations may be before introspection answers 503."
+        default=5,
+        ge=1,
+        description="Without Redis: how old the knowledge of revocations may be before introspection answers 503.",
     )
     client_cache_size: int = Field(default=50_000, ge=1, description="How many clients are held in memory.")
     introspection_misses_per_minute: int = Field(

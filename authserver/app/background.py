@@ -12,6 +12,7 @@ from authserver.app.capabilities import Capabilities
 from authserver.core.errors import AuthServerError
 from authserver.core.ports import Beacon
 from authserver.replication.follower import Follower
+from authserver.revocation.completeness import BeaconKeeper
 from authserver.revocation.pruning import Pruner
 
 KEY_TICK_SECONDS = 5.0
@@ -28,7 +29,7 @@ async def background(capabilities: Capabilities) -> AsyncIterator[None]:
         asyncio.create_task(work)
         for work in (
             *listening,
-            c.follower.run(),
+            c.follower.run(_look(c)),
             every(KEY_TICK_SECONDS, "keys", c.keys.tick),
             every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
             every(PRUNE_SECONDS, "prune", Pruner(revocations=c.revocations, clock=c.clock)),
@@ -42,6 +43,13 @@ async def background(capabilities: Capabilities) -> AsyncIterator[None]:
         for task in tasks:
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _look(c: Capabilities) -> Callable[[], Awaitable[None]]:
+    """Return what looks at the database, and shows on the beacon what was found."""
+    if c.beacon is None:
+        return c.follower.catch_up
+    return BeaconKeeper(beacon=c.beacon, revocations=c.revocations, look=c.follower.catch_up)
 
 
 async def _listen(beacon: Beacon, follower: Follower) -> None:

@@ -205,7 +205,7 @@ class AuditSink(Protocol):
 
 
 #: How long a beacon stays lit: for no longer can an instance that has lost the database miss a revocation.
-LEASE_SECONDS = 0.75
+LEASE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)

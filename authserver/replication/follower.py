@@ -63,15 +63,20 @@ class Follower:
         """Look at once instead of at the next quarter of a second."""
         self._wake.set()
 
-    async def run(self) -> None:
-        """Catch up for ever; a database that is away is asked again, and reported once."""
+    async def run(self, look: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Catch up for ever; a database that is away is asked again, and reported once.
+
+        `look` is called in place of `catch_up`, which it must call.
+        """
+        look = look or self.catch_up
         failing = False
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
+                async with asyncio.timeout(POLL_SECONDS):  # Python 3.11's wait_for may swallow the end of the task
+                    await self._wake.wait()
             self._wake.clear()
             try:
-                await self.catch_up()
+                await look()
                 if failing:
                     self._log.info("database.back")
                 failing = False

@@ -1,17 +1,23 @@
 """Whether this process knows every revocation that was acknowledged, by any instance, before this moment.
 
 The beacon shows the sequence of the newest revocation. If it is the one that we hold, memory is complete; if not, or
-when the beacon is away or was emptied, the database is asked for what is missing. If neither answers, nobody knows.
+when the beacon is away or out, the database is asked for what is missing. If neither answers, nobody knows.
+
+A beacon that stands still proves nothing by itself: an instance that has lost it goes on revoking in the database. So
+it goes out by itself, and only who has just asked the database lights it again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
 from authserver.core.errors import TemporarilyUnavailable
-from authserver.core.ports import Beacon, Knowledge, Mark
+from authserver.core.ports import LEASE_SECONDS, Beacon, Knowledge, Mark
 from authserver.core.shared_run import SharedRun
 from authserver.revocation.service import RevocationService
 
@@ -71,12 +77,49 @@ class BeaconGate:
 
     async def _adopt(self, mark: Mark | None) -> None:
         """Take over the beacon's epoch; put right what it shows if it knows less than the database."""
-        if mark is None or mark.sequence < self._revocations.position:
+        if mark is None:
+            return  # who follows the database lights it
+        if mark.sequence < self._revocations.position:
             if self._epoch is not None:
                 self._log.warning("beacon.behind", held=self._revocations.position)
             try:
-                mark = await self._beacon.raise_to(self._revocations.position)
+                await self._beacon.raise_to(self._revocations.position)
             except TemporarilyUnavailable:
                 return  # memory is complete all the same
         self._epoch = mark.epoch
         self._believed = True
+
+
+#: How long a beacon that was lit is left alone, however often the database is looked at.
+RELIGHT_SECONDS = LEASE_SECONDS / 4
+
+
+class BeaconKeeper:
+    """Keeps the beacon lit, and right, for as long as this process sees both it and the database."""
+
+    def __init__(self, *, beacon: Beacon, revocations: RevocationService, look: Callable[[], Awaitable[None]]) -> None:
+        """`look` brings `revocations` up to what the database has, or raises."""
+        self._beacon = beacon
+        self._revocations = revocations
+        self._look = look
+        self._due = 0.0
+
+    async def __call__(self) -> None:
+        """Look, then show what was found; raise what `look` raises. A beacon that is away is passed over."""
+        asked_at_ms = await self._time_ms()
+        await self._look()
+        if asked_at_ms is not None:
+            with suppress(TemporarilyUnavailable):
+                await self._beacon.raise_to(self._revocations.position, seen_after_ms=asked_at_ms)
+
+    async def _time_ms(self) -> int | None:
+        """Return the beacon's time; None when it is away, or was lit just now."""
+        now = time.monotonic()
+        if now < self._due:
+            return None
+        try:
+            asked_at_ms = await self._beacon.time_ms()
+        except TemporarilyUnavailable:
+            return None
+        self._due = now + RELIGHT_SECONDS
+        return asked_at_ms

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from authserver.core.access_token import AccessToken
 from authserver.core.clock import MS_PER_SECOND, Clock, seconds
 from authserver.core.errors import TemporarilyUnavailable, ValidationFailed
 from authserver.core.identifiers import token_id_ms
-from authserver.core.ports import Beacon, RevocationStore
+from authserver.core.ports import LEASE_SECONDS, Beacon, RevocationStore
 from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
-from authserver.core.shared_run import SharedRun
 from authserver.core.revocation_index import RevocationIndex
+from authserver.core.shared_run import SharedRun
 from authserver.revocation.news import News
 
 MAX_VALUE_CHARACTERS = 512
 
-#: How long an acknowledgement waits when the beacon is away: the others look at the database more often than that.
-UNTOLD_SECONDS = 0.4
+#: How long an acknowledgement waits when the beacon is away: what it showed before holds no more by then.
+UNTOLD_SECONDS = LEASE_SECONDS
 
 
 class RevocationService:
@@ -54,6 +53,8 @@ class RevocationService:
         await self._following()
 
     async def _follow(self) -> None:
+        if self.position and not await self._store.page(after=self.position - 1, limit=1):
+            self.news.forget()  # the newest is never pruned: the database went back, to a restored backup
         async for batch in self._store.since(self.position):
             self._index.apply(batch)
             self.news.extend(batch)
@@ -111,6 +112,16 @@ class RevocationService:
             await asyncio.sleep(1 / MS_PER_SECOND)
         return entry
 
+    async def confirm(self) -> None:
+        """Let no instance miss what is in force here, whoever stored it; raise TemporarilyUnavailable.
+
+        To be called before a revocation is acknowledged that was found here: who stored it may not have told anybody
+        yet, or have died before.
+        """
+        if self._beacon is not None:
+            await self.follow()
+            await self._tell(self._beacon, self.position)
+
     async def page(self, *, after: int, limit: int) -> Sequence[Revocation]:
         """Return stored entries in their order, up to `limit` after the sequence `after`."""
         return await self._store.page(after=after, limit=limit)
@@ -132,8 +143,11 @@ class RevocationService:
         if stored and stored[0].sequence == self.position + 1:
             self.news.extend(stored)
         else:  # others wrote before us, or this very entry
-            with suppress(TemporarilyUnavailable):  # it comes with the next look
+            try:
                 await self.follow()
+            except TemporarilyUnavailable:
+                if not stored:  # where it stands is what the others must be told
+                    raise
         if self._beacon is not None:
             await self._tell(self._beacon, max([self.position, *(one.sequence for one in stored)]))
         return bool(stored)

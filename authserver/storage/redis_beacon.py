@@ -3,6 +3,7 @@
 Redis holds no revocation, so it can lose none: every instance has them all in memory, from the database. What
 Redis adds is that an instance knows, within one command, whether its memory is complete. The hash is made anew
 with a fresh epoch whenever it is missing: a Redis that was flushed, restarted empty or replaced is recognised.
+It expires unless an instance that also sees the database says again and again that it is still right.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
+from authserver.core.clock import MS_PER_SECOND
 from authserver.core.errors import ConfigurationError, TemporarilyUnavailable
-from authserver.core.ports import Mark
+from authserver.core.ports import LEASE_SECONDS, Mark
 from authserver.core.shared_run import SharedRun
 from authserver.storage.redis_client import Breaker, connect
 
@@ -26,18 +28,43 @@ _POLICY = "noeviction"
 _RECONNECT_SECONDS = 0.5
 _LISTEN_SECONDS = 1.0
 
-#: Keeps the greater sequence, gives a new hash its epoch, tells the listeners. Harmless when sent twice.
+#: Keeps the greater sequence and tells the listeners of a new one; lights the hash, by an epoch, until the time given.
+#: A hash that is made without such a time has an empty epoch: nobody believes it, yet whoever knows less and comes
+#: late does not light it. Harmless when sent twice, or late. No hash stays for ever: one without an end gets one, and
+#: none is made where that is forbidden to us.
 _RAISE = """
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
-if not epoch then
-  epoch = ARGV[2]
-  redis.call('HSET', KEYS[1], 'epoch', epoch, 'sequence', ARGV[1])
-elseif tonumber(redis.call('HGET', KEYS[1], 'sequence') or '0') < tonumber(ARGV[1]) then
-  redis.call('HSET', KEYS[1], 'sequence', ARGV[1])
+local epoch, shown = unpack(redis.call('HMGET', KEYS[1], 'epoch', 'sequence'))
+local wanted, lit_until = tonumber(ARGV[1]), tonumber(ARGV[3])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local left, ends = redis.call('PTTL', KEYS[1]), nil
+if left < 0 then
+  left = ARGV[4]
+  redis.call('PEXPIREAT', KEYS[1], now + left)
 end
-redis.call('PUBLISH', KEYS[2], ARGV[1])
-return {epoch, redis.call('HGET', KEYS[1], 'sequence')}
+epoch, shown = epoch or '', shown or '-1'
+if tonumber(shown) > wanted then
+  return
+end
+if now < lit_until and epoch == '' then
+  epoch, ends = ARGV[2], lit_until
+elseif now < lit_until then
+  ends = math.max(lit_until, now + left)
+elseif epoch == '' then
+  ends = now + ARGV[4]
+end
+redis.call('HSET', KEYS[1], 'epoch', epoch, 'sequence', ARGV[1])
+if ends then
+  redis.call('PEXPIREAT', KEYS[1], ends)
+end
+if tonumber(shown) < wanted then
+  redis.call('PUBLISH', KEYS[2], ARGV[1])
+end
 """
+
+#: As a script, because a cluster answers a plain TIME from any node.
+_TIME = "return redis.call('TIME')"
+_LEASE_MS = int(LEASE_SECONDS * MS_PER_SECOND)
 
 
 class RedisBeacon:
@@ -47,33 +74,38 @@ class RedisBeacon:
         """Connect on first use; raise ConfigurationError for a URL that cannot be understood."""
         self._redis: Any = connect(url)
         self._breaker = Breaker(name="redis")
+        self._write_breaker = Breaker(name="redis.writes")  # a replica, or a full Redis, goes on being read
         self._wanted = 0
-        self._raised = Mark("", 0)
+        self._lit_until_ms = 0
         self._raising = SharedRun(self._raise)
         self._announcing = SharedRun(self._announce)
 
     async def read(self) -> Mark | None:
-        """Return what it shows, None when it was emptied; raise TemporarilyUnavailable."""
+        """Return what it shows, None when it is out or was emptied; raise TemporarilyUnavailable."""
         reply = await self._breaker.call(lambda: self._redis.hmget(_HEAD, ["epoch", "sequence"]))
         return _mark(reply)
 
-    async def raise_to(self, sequence: int) -> Mark:
-        """Let it show at least `sequence` and tell the listeners; raise TemporarilyUnavailable.
+    async def time_ms(self) -> int:
+        """Return the time by Redis's own clock, in milliseconds; raise TemporarilyUnavailable."""
+        seconds, microseconds = await self._breaker.call(lambda: self._redis.eval(_TIME, 1, _HEAD))
+        return int(seconds) * MS_PER_SECOND + int(microseconds) // MS_PER_SECOND
 
-        Many calls at once share one command, whatever their number.
+    async def raise_to(self, sequence: int, *, seen_after_ms: int | None = None) -> None:
+        """Let it show at least `sequence`, tell the listeners if that is news; raise TemporarilyUnavailable.
+
+        It is lit until LEASE_SECONDS after `seen_after_ms`, as `core.ports.Beacon` says. Many calls at once share
+        one command, whatever their number: the greatest sequence was seen after all of their times.
         """
         self._wanted = max(self._wanted, sequence)
+        if seen_after_ms is not None:
+            self._lit_until_ms = max(self._lit_until_ms, seen_after_ms + _LEASE_MS)
         await self._raising()
-        return self._raised
 
     async def _raise(self) -> None:
         wanted, self._wanted = self._wanted, 0
-        fresh_epoch = secrets.token_hex(8)
-        reply = await self._breaker.call(lambda: self._redis.eval(_RAISE, 2, _HEAD, _CHANNEL, str(wanted), fresh_epoch))
-        mark = _mark(reply)
-        if mark is None:
-            raise TemporarilyUnavailable("redis: an answer that makes no sense")
-        self._raised = mark
+        lit_until_ms, self._lit_until_ms = self._lit_until_ms, 0
+        given = wanted, secrets.token_hex(8), lit_until_ms, _LEASE_MS
+        await self._write_breaker.call(lambda: self._redis.eval(_RAISE, 2, _HEAD, _CHANNEL, *given))
 
     async def announce(self) -> None:
         """Tell the listeners; many calls at once share one command. Raises TemporarilyUnavailable."""
@@ -114,8 +146,8 @@ class RedisBeacon:
 
     @property
     def is_up(self) -> bool:
-        """Tell whether Redis answered when it was asked last."""
-        return not self._breaker.is_open
+        """Tell whether Redis did what was asked of it last."""
+        return not (self._breaker.is_open or self._write_breaker.is_open)
 
     async def _look(self) -> None:
         """Ask while nobody else does: whoever asks next need not be the one who finds out."""
@@ -125,12 +157,13 @@ class RedisBeacon:
     async def close(self) -> None:
         """Close all connections."""
         await self._breaker.close()
+        await self._write_breaker.close()
         await self._redis.aclose()
 
 
 def _mark(reply: Any) -> Mark | None:
     epoch, sequence = (None if value is None else _text(value) for value in reply)
-    if epoch is None or sequence is None:
+    if not epoch or sequence is None:
         return None
     try:
         return Mark(epoch, int(sequence))

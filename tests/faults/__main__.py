@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from authserver.core.identifiers import new_token_id
+from tests import postgresql
 from tests.faults.crashes import CrashSeries
+from tests.faults.databases import POSTGRESQL, SQLITE
 from tests.faults.deployment import ISSUER, Deployment, start_deployment
+from tests.faults.floods import BOUND_BYTES, flood
 from tests.faults.load import Tally
 from tests.faults.nursery import open_nursery
 from tests.faults.test_redis import FAULTS, hang, struck
@@ -24,6 +27,7 @@ from tests.server import start_server
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "1000"))
 SECONDS = float(os.environ.get("FAULTS_SECONDS", "10"))
 ENTRIES = int(os.environ.get("FAULTS_ENTRIES", "1000000"))
+BAD_REQUESTS = int(os.environ.get("FAULTS_BAD_REQUESTS", "10000"))
 LIFE_SECONDS = 3600
 
 
@@ -40,6 +44,7 @@ class Figures:
     hung_p99: float = 0.0
     worst_recovery: float = 0.0
     refill: float = 0.0
+    flood_growth: int = 0
 
     def add(self, tally: Tally) -> None:
         """Take over what callers were told."""
@@ -64,6 +69,12 @@ class Figures:
                 self.hung_p99 <= 0.3,
             ),
             ("longest recovery", f"{self.worst_recovery:.2f} s", "2 s", self.worst_recovery <= 2),
+            (
+                f"memory for {BAD_REQUESTS:,} bad requests at once",
+                f"{self.flood_growth / 1e6:.0f} MB",
+                f"{BOUND_BYTES / 1e6:.0f} MB",
+                self.flood_growth <= BOUND_BYTES,
+            ),
             (f"start with {ENTRIES:,} revocations", f"{self.refill:.1f} s", "5 s", self.refill <= 5),
         ]
 
@@ -73,7 +84,12 @@ def main() -> int:
     figures = Figures()
     print(f"{platform.platform()}, {os.cpu_count()} CPUs, Python {platform.python_version()}\n", flush=True)
     _faults(figures)
-    _crashes(figures)
+    _crashes(figures, SQLITE)
+    if postgresql.unavailable() is None:
+        _crashes(figures, POSTGRESQL)
+    else:
+        print(postgresql.unavailable())
+    _flood(figures)
     _refill(figures)
     print()
     for name, value, promised, kept in figures.rows():
@@ -107,9 +123,13 @@ def _faults(figures: Figures) -> None:
             )
 
 
-def _crashes(figures: Figures) -> None:
+def _crashes(figures: Figures, database: str) -> None:
     """Kill an instance again and again."""
-    with _directory() as directory, start_deployment(directory) as deployment, open_nursery() as nursery:
+    with (
+        _directory() as directory,
+        start_deployment(directory, database=database) as deployment,
+        open_nursery() as nursery,
+    ):
         series = CrashSeries(deployment, nursery, seed=2)
         for _ in range(ROUNDS):
             series.round()
@@ -119,8 +139,21 @@ def _crashes(figures: Figures) -> None:
     figures.lost += len(report.lost)
     figures.other_wrong += report.wrong
     print(
-        f"kill -9, {report.rounds} runs: {report.acknowledged} revocations acknowledged, {report.interrupted} not; "
-        f"{dict(report.steps)}, {len(report.lost)} lost, {len(report.wrong)} wrong",
+        f"kill -9 on {database}, {report.rounds} runs: {report.acknowledged} revocations acknowledged, "
+        f"{report.interrupted} not; {dict(report.steps)}, {len(report.lost)} lost, {len(report.wrong)} wrong",
+        flush=True,
+    )
+
+
+def _flood(figures: Figures) -> None:
+    """Send an instance thousands of bad requests at once."""
+    with _directory() as directory, start_server(directory) as server:
+        report = flood(server, server.create_client(), requests=BAD_REQUESTS)
+    figures.flood_growth = report.growth_bytes
+    print(
+        f"{BAD_REQUESTS:,} bad requests: answered {dict(report.answers)}; meanwhile tokens {dict(report.good)}, the "
+        f"slowest after {max(report.good_seconds):.1f} s, health after {max(report.health_seconds):.1f} s; resident "
+        f"{report.rss_before / 1e6:.0f} MB, at most {report.rss_peak / 1e6:.0f} MB, {report.rss_after / 1e6:.0f} MB",
         flush=True,
     )
 

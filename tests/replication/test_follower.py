@@ -297,3 +297,39 @@ def test_an_unexpected_error_does_not_end_it(monkeypatch: pytest.MonkeyPatch) ->
 
     with structlog.testing.capture_logs():
         started(then)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_it_ends_however_close_to_a_wake(turns: int) -> None:
+    """CRASH-03: a process that is told to stop just when the follower was woken does not wait for it for ever."""
+
+    async def then(process: Process) -> None:
+        running = asyncio.create_task(process.follower.run())
+        await asyncio.sleep(0.01)
+        process.follower.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running], timeout=1)
+        assert running.done()
+
+    started(then)
+
+
+def test_another_way_to_look_is_taken() -> None:
+    """RDS-14: what is given to `run` is called at each turn, and woken like the follower itself."""
+    looks = asyncio.Queue[None]()
+
+    async def then(process: Process) -> None:
+        async def look() -> None:
+            await process.follower.catch_up()
+            looks.put_nowait(None)
+
+        running = asyncio.create_task(process.follower.run(look))
+        process.log.write(ChangeKind.CLIENT, "cl_1")
+        process.follower.wake()
+        await asyncio.wait_for(looks.get(), 1)
+        assert (ChangeKind.CLIENT, frozenset({"cl_1"})) in process.seen
+        running.cancel()
+
+    started(then)

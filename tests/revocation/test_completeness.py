@@ -13,9 +13,9 @@ from authserver.core.errors import TemporarilyUnavailable
 from authserver.core.ports import Mark
 from authserver.core.revocation import Revocation
 from authserver.revocation import service as service_module
-from authserver.revocation.completeness import BeaconGate
+from authserver.revocation.completeness import BeaconGate, BeaconKeeper
 from authserver.revocation.service import RevocationService
-from tests.revocation.test_index import START_MS, token_of
+from tests.core.test_revocation_index import START_MS, token_of
 from tests.revocation.test_service import Store
 
 
@@ -35,12 +35,13 @@ class CountedStore(Store):
 
 
 class MemoryBeacon:
-    """A beacon in memory, which tests/storage/test_redis_beacon.py shows in Redis."""
+    """A beacon in memory that goes out when told to, which tests/storage/test_redis_beacon.py shows in Redis."""
 
     def __init__(self) -> None:
         self.mark: Mark | None = None
         self.away = False
         self.reads = 0
+        self.lit = 0
         self._epochs = 0
 
     async def read(self) -> Mark | None:
@@ -49,14 +50,21 @@ class MemoryBeacon:
         self._require()
         return self.mark
 
-    async def raise_to(self, sequence: int) -> Mark:
-        """Show the greater."""
+    async def time_ms(self) -> int:
+        """Return a time."""
         self._require()
-        if self.mark is None:
-            self._epochs += 1
-            self.mark = Mark(f"epoch {self._epochs}", sequence)
-        self.mark = Mark(self.mark.epoch, max(self.mark.sequence, sequence))
-        return self.mark
+        return START_MS
+
+    async def raise_to(self, sequence: int, *, seen_after_ms: int | None = None) -> None:
+        """Show the greater; be lit by who has seen the database."""
+        self._require()
+        if seen_after_ms is not None:
+            self.lit += 1
+            if self.mark is None:
+                self._epochs += 1
+                self.mark = Mark(f"epoch {self._epochs}", sequence)
+        if self.mark is not None:
+            self.mark = Mark(self.mark.epoch, max(self.mark.sequence, sequence))
 
     async def announce(self) -> None:
         """Tell nobody."""
@@ -79,6 +87,7 @@ class Instance:
             store=store, clock=lambda: START_MS, max_ttl_seconds=3600, leeway_seconds=60, beacon=beacon
         )
         self._gate = BeaconGate(beacon=beacon, revocations=self.revocations)
+        self.keep = BeaconKeeper(beacon=beacon, revocations=self.revocations, look=self.revocations.follow)
 
     async def revoke(self, number: int) -> None:
         """Revoke one token."""
@@ -94,7 +103,7 @@ class Instance:
 
 
 class World:
-    """Two instances, one store, one beacon."""
+    """Two instances, one store, one beacon that is lit."""
 
     def __init__(self) -> None:
         self.store = CountedStore()
@@ -118,7 +127,9 @@ def play(scenario: Callable[[World], Awaitable[None]]) -> None:
     """Run a scenario in a world of its own."""
 
     async def run() -> None:
-        await scenario(World())
+        world = World()
+        await world.a.keep()
+        await scenario(world)
 
     with structlog.testing.capture_logs():
         asyncio.run(run())
@@ -202,10 +213,38 @@ def test_it_is_put_right(mark: Mark | None) -> None:
         assert await world.b.is_revoked(2)
         world.beacon.mark = mark
         assert await world.b.is_revoked(2)
+        await Instance(world.store, world.beacon).keep()
         assert world.beacon.mark is not None
         assert world.beacon.mark.sequence >= 3
         await world.a.revoke(7)
         assert await world.b.is_revoked(7)
+
+    play(scenario)
+
+
+def test_one_that_is_behind_is_put_right_by_the_next_answer() -> None:
+    """RDS-04: a beacon that shows an older step is raised by whoever knows better, whoever keeps it."""
+
+    async def scenario(world: World) -> None:
+        await world.a.revoke(1)
+        assert await world.b.is_revoked(1)
+        world.beacon.mark = Mark("epoch 1", 0)
+        assert await world.b.is_revoked(1)
+        assert world.beacon.mark == Mark("epoch 1", 1)
+
+    play(scenario)
+
+
+def test_a_beacon_that_went_out_is_not_believed() -> None:
+    """RDS-14: when nobody sees both any more it goes out, and who has lost the database admits it."""
+
+    async def scenario(world: World) -> None:
+        assert not await world.b.is_revoked(1)
+        world.beacon.mark = None
+        assert not await world.b.is_revoked(1)
+        world.store.away = True
+        with pytest.raises(TemporarilyUnavailable):
+            await world.b.is_revoked(1)
 
     play(scenario)
 

@@ -8,7 +8,7 @@ import structlog
 
 from authserver.revocation.pruning import DOUBT_SECONDS, Pruner
 from authserver.revocation.service import RevocationService
-from tests.revocation.test_index import START_MS, token_of
+from tests.core.test_revocation_index import START_MS, token_of
 from tests.revocation.test_service import LEEWAY_SECONDS, Store
 
 HOUR_SECONDS = 3600

@@ -12,7 +12,7 @@ from authserver.core.errors import TemporarilyUnavailable, ValidationFailed
 from authserver.core.identifiers import new_token_id
 from authserver.core.revocation import Revocation, RevocationKind
 from authserver.revocation.service import MAX_VALUE_CHARACTERS, RevocationService
-from tests.revocation.test_index import START_MS, token_of
+from tests.core.test_revocation_index import START_MS, token_of
 
 MAX_TTL_SECONDS = 86_400
 LEEWAY_SECONDS = 60

@@ -113,13 +113,21 @@ def test_a_step_shown_while_it_is_out_is_not_hidden_by_who_is_late(redis: RedisS
     with_beacon(redis.url, scenario)
 
 
-def test_a_light_without_an_end_gets_one(redis: RedisServer) -> None:
-    """RDS-14: a hash that was written without an expiry goes out like any other."""
+@pytest.mark.parametrize("fields", [("epoch", "e", "sequence", "9"), ("sequence", "1"), ("epoch", "e")])
+def test_a_light_without_an_end_gets_one(redis: RedisServer, fields: tuple[str, ...]) -> None:
+    """RDS-04, RDS-14: a hash that somebody else wrote, whole or not, goes out like any other and is lit again."""
 
     async def scenario(beacon: RedisBeacon) -> None:
-        redis.command("HSET", HEAD, "epoch", "e", "sequence", "1")
-        assert await lit(beacon, 1) == Mark("e", 1)
+        redis.command("HSET", HEAD, *fields)
+        await beacon.raise_to(1)
         assert 0 < redis.command("PTTL", HEAD) <= LEASE_MS
+        deadline = time.monotonic() + 2 * LEASE_SECONDS
+        mark = None
+        while mark is None or mark.sequence != 1:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+            await beacon.raise_to(1, seen_after_ms=await beacon.time_ms())
+            mark = await beacon.read()
 
     with_beacon(redis.url, scenario)
 
