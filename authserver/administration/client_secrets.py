@@ -35,8 +35,12 @@ class SecretAdministration:
         audit: AuditSink,
         clock: Clock,
         settle: Settle,
+        unheard_seconds: int,
     ) -> None:
-        """Work on `secrets` of `clients`; `revoker` ends the tokens of a secret that is removed at once."""
+        """Work on `secrets` of `clients`; `revoker` ends the tokens of a secret that is removed at once.
+
+        An instance that cannot reach the database may go on issuing for `unheard_seconds`.
+        """
         self._clients = clients
         self._secrets = secrets
         self._rules = rules
@@ -44,6 +48,7 @@ class SecretAdministration:
         self._audit = audit
         self._clock = clock
         self._settle = settle
+        self._unheard_seconds = unheard_seconds
 
     async def start_rotation(self, actor: Actor, client_id: str) -> tuple[ClientSecret, str]:
         """Add a second secret and return it, never to be shown again; raise Conflict during a rotation.
@@ -91,13 +96,18 @@ class SecretAdministration:
         await self._done(AuditEvent.CLIENT_SECRET_REMOVED, actor, client, credential_id)
 
     async def _end_tokens(self, actor: Actor, client: Client, credential_id: str) -> None:
-        """Write the watermark, before the removal to refuse too much rather than too little, and again after it."""
+        """Write the watermark, before the removal to refuse too much rather than too little, and again after it.
+
+        It lies ahead: the id of a secret never comes back, and an instance that has not heard of its end may still
+        issue tokens for it.
+        """
         await self._revoker.revoke(
             RevocationKind.CREDENTIAL,
             credential_id,
             workspace_id=client.workspace_id,
             reason="secret removed",
             actor=actor.name,
+            ahead_seconds=self._unheard_seconds,
         )
 
     async def _mine(self, actor: Actor, client_id: str) -> Client:

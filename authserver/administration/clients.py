@@ -87,7 +87,7 @@ class ClientAdministration:
     async def update(
         self, actor: Actor, client_id: str, patch: Mapping[str, Json], *, expected_version: int | None = None
     ) -> Client:
-        """Apply a merge patch (RFC 7396) and return the new state; disabling ends all its tokens.
+        """Apply a merge patch (RFC 7396) and return the new state; disabling ends all its tokens for good.
 
         Raises ValidationFailed, or PreconditionFailed when the version is another than expected.
         """
@@ -104,6 +104,8 @@ class ClientAdministration:
         stored = await self._store.replace(changed, expected_version=present.version)
         if disabling:
             await self._end_tokens(actor, present, "client disabled")
+        elif present.status is not changed.status:  # for what others issued that had not heard of the disabling
+            await self._end_tokens(actor, present, "client enabled")
         await self._done(AuditEvent.CLIENT_UPDATED, actor, stored, fields=sorted(patch))
         return stored
 

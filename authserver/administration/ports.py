@@ -15,9 +15,9 @@ class Revoker(Protocol):
     """Writes revocations: when the call returns, the entry is durable and obeyed here."""
 
     async def revoke(
-        self, kind: RevocationKind, value: str, *, workspace_id: str, reason: str, actor: str
+        self, kind: RevocationKind, value: str, *, workspace_id: str, reason: str, actor: str, ahead_seconds: int = 0
     ) -> Revocation:
-        """Revoke one token (`jti`) or set a watermark at the present moment.
+        """Revoke one token (`jti`) or set a watermark at the present moment, or ahead of it.
 
         Raises ValidationFailed for a value that no token could carry, TemporarilyUnavailable.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +17,9 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 #: Names that may be repeated to the caller; anything else that he sent is not.
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _OWN_TEXT = "Value error, "
+
+#: Enough to mend a document by; a hostile one has thousands.
+MAX_PROBLEMS = 50
 
 
 def validated(model: type[ModelT], document: Mapping[str, Json]) -> ModelT:
@@ -52,7 +56,7 @@ def merge_patch(target: Json, patch: Json) -> Json:
 def _problems(error: ValidationError) -> list[FieldProblem]:
     return [
         FieldProblem(_path(detail["loc"]), _words(detail["type"], detail["msg"]))
-        for detail in error.errors(include_url=False, include_context=False, include_input=False)
+        for detail in islice(error.errors(include_url=False, include_context=False, include_input=False), MAX_PROBLEMS)
     ]
 
 

@@ -171,6 +171,7 @@ def _administration(c: Capabilities) -> Verbs:
         audit=audit,
         clock=clock,
         settle=settle,
+        unheard_seconds=c.settings.database_grace_seconds + c.settings.leeway_seconds,
     )
     resources = _resource_administration(c)
     signing_keys = SigningKeyAdministration(keys=c.keys, revoker=revoker, audit=audit, settle=settle)

@@ -89,11 +89,13 @@ class RevocationService:
         reason: str,
         actor: str,
         expires_at: int | None = None,
+        ahead_seconds: int = 0,
     ) -> Revocation:
         """Revoke a `jti`, or everything issued up to now that carries `value`; raise ValidationFailed.
 
         `expires_at` in seconds, None: as long as a token that it refuses could live. When the call returns the
-        clock has passed the watermark, so that no later token is caught by it.
+        clock has passed the present moment, so that no later token is caught. `ahead_seconds` is for a value that
+        never comes back: it catches as well what others issue so long, who have not heard of its end.
         """
         value = _checked_value(kind, value)
         now_ms = self._clock()
@@ -102,8 +104,8 @@ class RevocationService:
             kind=kind,
             value=value,
             workspace_id=workspace_id,
-            revoked_at_ms=now_ms,
-            expires_at=issued_seconds + self._max_life_seconds if expires_at is None else expires_at,
+            revoked_at_ms=now_ms + ahead_seconds * MS_PER_SECOND,
+            expires_at=issued_seconds + self._max_life_seconds + ahead_seconds if expires_at is None else expires_at,
             reason=reason,
             actor=actor,
         )

@@ -40,6 +40,7 @@ ISSUER = "https://as.example"
 API = "https://api.example"
 START_MS = 1_800_000_000_000
 MAX_TTL_SECONDS = 86_400
+UNHEARD_SECONDS = 360
 ROOT = Actor(name="root")
 
 
@@ -154,6 +155,7 @@ class Office:
                 audit=audit,
                 clock=clock,
                 settle=settle,
+                unheard_seconds=UNHEARD_SECONDS,
             ),
             resources=resources,
             templates=TemplateAdministration(

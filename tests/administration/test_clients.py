@@ -8,7 +8,7 @@ from authserver.core.client import SecretState
 from authserver.core.errors import InsufficientScope, PreconditionFailed, TemporarilyUnavailable
 from authserver.core.revocation import RevocationKind
 from authserver.core.secret import GENERATED_ROUNDS, IMPORTED_ROUNDS, SecretHash, derive
-from tests.administration.office import API, ROOT, Office, on_office
+from tests.administration.office import API, MAX_TTL_SECONDS, ROOT, START_MS, UNHEARD_SECONDS, Office, on_office
 
 
 def test_stored_hash_matches_the_secret() -> None:
@@ -90,12 +90,38 @@ def test_tokens_end_with_their_client(act: str) -> None:
     on_office(scenario)
 
 
-def test_other_changes_end_no_tokens() -> None:
-    """A change that does not disable, an enabling or a second disabling leaves no watermark."""
+def test_a_removed_secret_stays_refused_for_who_has_not_heard_of_it() -> None:
+    """An instance that misses the removal may issue for a while yet: the watermark lies ahead by that time."""
+
+    async def scenario(office: Office) -> None:
+        client, _ = await office.verbs.clients.create(ROOT, {"client_name": "a"})
+        await office.verbs.secrets.remove(ROOT, client.client_id, client.secrets[0].credential_id)
+        (entry,) = await office.revocations()
+        assert entry.revoked_at_ms >= START_MS + UNHEARD_SECONDS * 1000
+        assert entry.expires_at >= START_MS // 1000 + UNHEARD_SECONDS + MAX_TTL_SECONDS
+
+    on_office(scenario)
+
+
+def test_enabling_brings_no_token_back() -> None:
+    """RACE-03: what was issued by who had not heard of the disabling stays refused when the client is enabled."""
 
     async def scenario(office: Office) -> None:
         client, _ = await office.verbs.clients.create(ROOT, {"client_name": "a", "status": "disabled"})
-        for patch in ({"client_name": "b"}, {"status": "disabled"}, {"status": "active"}, {"scope": "read"}):
+        await office.verbs.clients.update(ROOT, client.client_id, {"status": "active"})
+        assert [(entry.kind, entry.reason) for entry in await office.revocations()] == [
+            (RevocationKind.CLIENT, "client enabled")
+        ]
+
+    on_office(scenario)
+
+
+def test_other_changes_end_no_tokens() -> None:
+    """A change that does not disable, or a second disabling, leaves no watermark."""
+
+    async def scenario(office: Office) -> None:
+        client, _ = await office.verbs.clients.create(ROOT, {"client_name": "a", "status": "disabled"})
+        for patch in ({"client_name": "b"}, {"status": "disabled"}, {"scope": "read"}):
             await office.verbs.clients.update(ROOT, client.client_id, patch)
         assert await office.revocations() == []
 

@@ -177,6 +177,9 @@ def test_race_03_disabled_while_tokens_are_issued(deployment: Deployment) -> Non
     d.network_b.heal()
     for server in (d.a, d.b):
         assert not any(server.introspect(token, service).json()["active"] for token in tokens)
+    assert d.a.admin("PATCH", path, {"status": "active"}).status == 200
+    for server in (d.a, d.b):
+        assert not any(server.introspect(token, service).json()["active"] for token in tokens)
 
 
 def test_mig_02_both_start_on_nothing(tmp_path: Path) -> None:
