@@ -1,7 +1,9 @@
 """What a service imports to check the access tokens of its callers by itself (RFC 9068 §4, RFC 6750).
 
-`verifier.py` is the door. `check.py` decides without I/O; `engine.py` keeps what it decides by up to date. Imports
-core, jose, joserfc and httpx2; each integration also the framework that it is for.
+`verifier.py` is the door. `check.py` decides without I/O, on what `config.py`, `key_set.py`, `claims.py` and
+`revocations.py` read; `engine.py` keeps that up to date with `follower.py` and `source.py`. `asgi.py`, `starlette.py`,
+`fastapi.py`, `wsgi.py`, `flask.py`, `django.py` and `mcp.py` each fit it to one kind of service. Imports core, jose,
+joserfc and httpx2; each integration also the framework that it is for.
 """
 
 from authserver.core.errors import ConfigurationError

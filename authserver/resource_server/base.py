@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Self
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_scopes
+from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof, require_scopes
+from authserver.resource_server.claims import read_confirmation
 from authserver.resource_server.config import VerifierConfig, is_safe_url
 from authserver.resource_server.engine import Engine
 from authserver.resource_server.errors import CannotVerify, InvalidToken, Refusal
@@ -73,7 +74,13 @@ class BaseVerifier:
                 "client_id and client_secret of the resource server are needed to learn what was revoked; "
                 "without them say follow_revocations=False, and accept that a revoked token works until it expires."
             )
-        self.engine = Engine(config, connection=connection, limits=limits, follow_revocations=follow_revocations)
+        self.engine = Engine(
+            config,
+            connection=connection,
+            limits=limits,
+            follow_revocations=follow_revocations,
+            introspects=introspection is not Introspection.NEVER,
+        )
         self._limits = limits
         self._introspection = introspection
         self.tally = Tally()
@@ -101,8 +108,11 @@ class BaseVerifier:
         what is known of revocations is older than `max_staleness_seconds`, tokens are refused with 503, or taken as
         last known with `fail_open`. `introspection`: "never", "foreign" for tokens that are not JWTs of this issuer,
         "always" for all. `ssl_context` trusts a certificate authority of one's own; `allow_http` trusts the network.
-        Raises ConfigurationError, one line for each problem.
+        The secrets of an HS256 resource are asked for again, after a rotation, only where they came from a URL: with
+        a file or a document, export it again and start again. Raises ConfigurationError, one line for each problem.
         """
+        if introspection not in set(Introspection):
+            raise ConfigurationError(f"introspection: must be one of {', '.join(Introspection)}.")
         return cls(
             _config(source, allow_http=allow_http),
             connection=Connection(
@@ -152,7 +162,7 @@ class BaseVerifier:
         )
 
     def _is_ready(self, check: TokenCheck | None) -> bool:
-        if check is None or check.keys is None:
+        if check is None or check.keys is None or self.engine.is_closed:
             return False
         fresh = check.staleness_seconds() <= self._limits.max_staleness_seconds
         return fresh or self._limits.fail_open or not check.follows_revocations
@@ -166,7 +176,12 @@ class BaseVerifier:
             raise Errand(self.engine.learn())
         if found is None and self._introspection is Introspection.ALWAYS:
             raise Errand(self.engine.introspect(token))
-        verified = found or self._judge(token, demand.proof, fetched=fetched)
+        if found is None:
+            verified = self._judge(token, demand.proof, fetched=fetched)
+        else:
+            verified, confirmation = found, read_confirmation(found.claims)
+            if confirmation is not None:
+                require_proof(confirmation, demand.proof)
         if demand.all_of or demand.any_of:
             require_scopes(verified, all_of=demand.all_of, any_of=demand.any_of)
         return verified

@@ -33,9 +33,14 @@ def bearer_token(authorization: Sequence[str], *, query: str = "", form: str = "
     token = token.strip(" ")
     if not token:
         raise MissingToken("the Authorization header holds no token")
-    if not _TOKEN.fullmatch(token):
+    if not is_token_text(token):
         raise InvalidToken("the Authorization header holds characters that no token has")
     return token
+
+
+def is_token_text(text: str) -> bool:
+    """Tell whether a text could be a token at all (RFC 6750 §2.1, b64token)."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def _names_token(encoded: str) -> bool:

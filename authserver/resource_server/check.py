@@ -15,11 +15,11 @@ from authserver.core.errors import ConfigurationError
 from authserver.core.identifiers import token_id_bytes
 from authserver.jose.compact import open_compact
 from authserver.jose.errors import TokenRefused
-from authserver.resource_server.claims import not_before, read_claims
+from authserver.resource_server.claims import not_before, read_claims, read_confirmation
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.errors import CannotVerify, InsufficientScope, InvalidToken
 from authserver.resource_server.key_set import KeySet, UnknownKey, shared_keys
-from authserver.resource_server.revocations import RevocationCopy
+from authserver.resource_server.revocations import FeedPage, RevocationCopy
 from authserver.resource_server.strict_json import read_object
 from authserver.resource_server.token import VerifiedToken
 
@@ -49,11 +49,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for what makes no sense."""
-        if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:
+        if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:  # NaN is nowhere between
             raise ConfigurationError(
                 f"leeway_seconds must be 0 to {MAX_LEEWAY_SECONDS}: revocations outlive exp no longer"
             )
-        if self.max_staleness_seconds < MIN_STALENESS_SECONDS:
+        if not self.max_staleness_seconds >= MIN_STALENESS_SECONDS:
             raise ConfigurationError(
                 f"max_staleness_seconds must be {MIN_STALENESS_SECONDS} or more: the feed needs time"
             )
@@ -86,7 +86,14 @@ class TokenCheck:
     def replace_keys(self, keys: KeySet) -> None:
         """Believe `keys` from now on. What was remembered is forgotten: its key may have gone."""
         self.keys = keys
-        self._seen = SeenTokens(self._cache_entries)
+        self._seen = SeenTokens(self._cache_entries)  # in this order: see `_known`
+
+    def take(self, page: FeedPage, *, asked_at: float) -> None:
+        """Take up a page of the feed that was asked for at `asked_at`; raise ValueError for one that cannot be.
+
+        An entry is dropped when its tokens have expired by the server's clock and by ours, which judges them here.
+        """
+        self.revocations.take(page, asked_at=asked_at, now_seconds=int(min(page.as_of, self._clock())))
 
     def verify(self, token: str, *, proof: Proof | None = None) -> VerifiedToken:
         """Return the token if it holds now.
@@ -96,8 +103,8 @@ class TokenCheck:
         known = self._known(token)
         if not known.not_before - self._leeway <= self._clock() < known.expires_at + self._leeway:
             raise InvalidToken("expired, or not yet valid")
-        if known.confirmation is not None and (proof is None or not proof(known.confirmation)):
-            raise InvalidToken("bound to a key that the caller has not proved to hold")
+        if known.confirmation is not None:
+            require_proof(known.confirmation, proof)
         if not self.follows_revocations:
             return known.token
         copy = self.revocations
@@ -120,7 +127,8 @@ class TokenCheck:
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
             raise InvalidToken("too long, or not ASCII")
         digest = sha256(token.encode("ascii")).digest()
-        known = self._seen.get(digest)
+        seen = self._seen  # before the keys are looked at: what old keys found good must not be kept among the new
+        known = seen.get(digest)
         if known is None:
             try:
                 known = self._read(token)
@@ -130,7 +138,7 @@ class TokenCheck:
                 raise Unreadable(refusal.reason) from None
             except Exception as error:  # noqa: BLE001 - a hostile token must not reach the service as an exception
                 raise Unreadable(f"unexpected {type(error).__name__}") from None
-            self._seen.put(digest, known)
+            seen.put(digest, known)
         return known
 
     def _read(self, token: str) -> Seen:
@@ -139,14 +147,17 @@ class TokenCheck:
         payload, kid = open_compact(token, self.keys.find)
         claims = read_object(payload, "payload")
         verified = read_claims(claims, self.config, kid=kid, as_of=self.revocations.as_of)
-        confirmation = claims.get("cnf")
-        if confirmation is not None and not isinstance(confirmation, dict):
-            raise TokenRefused("the cnf is no JSON object")
-        return Seen(verified, not_before(verified), confirmation)
+        return Seen(verified, not_before(verified), read_confirmation(claims))
 
     @staticmethod
     def _key_set(config: VerifierConfig) -> KeySet:
         return KeySet(shared_keys(config.secrets), algorithms=config.algorithms, types=config.types)
+
+
+def require_proof(confirmation: Mapping[str, Json], proof: Proof | None) -> None:
+    """Raise InvalidToken unless `proof` says that the caller holds the key of a `cnf` claim (RFC 7800 §3.1)."""
+    if proof is None or not proof(confirmation):
+        raise InvalidToken("bound to a key that the caller has not proved to hold")
 
 
 def require_scopes(token: VerifiedToken, *, all_of: Iterable[str], any_of: Iterable[str]) -> None:

@@ -60,6 +60,7 @@ def read_answer(answer: Mapping[str, Json], config: VerifierConfig, *, as_of: fl
         raise TokenRefused("another audience")
     client_id = _text(answer, "client_id")
     scope = read_scope(answer)
+    read_confirmation(answer)
     return VerifiedToken(
         subject=str(answer.get("sub") or client_id),
         client_id=client_id,
@@ -80,6 +81,14 @@ def read_answer(answer: Mapping[str, Json], config: VerifierConfig, *, as_of: fl
 def not_before(token: VerifiedToken) -> int:
     """Return the time from which the token holds (RFC 7519 §4.1.5), in seconds; raise TokenRefused."""
     return _seconds(token.claims, "nbf") if "nbf" in token.claims else token.issued_at
+
+
+def read_confirmation(claims: Mapping[str, Json]) -> Mapping[str, Json] | None:
+    """Return the `cnf` (RFC 7800 §3.1), None when there is none; raise TokenRefused for what is no object."""
+    confirmation = claims.get("cnf")
+    if confirmation is not None and not isinstance(confirmation, dict):
+        raise TokenRefused("the cnf is no JSON object")
+    return confirmation
 
 
 def read_scope(claims: Mapping[str, Json]) -> str:

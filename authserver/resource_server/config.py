@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import base64
 import ipaddress
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
 from authserver.core.resource import SigningAlg
 from authserver.core.scope import Inclusion, close_inclusion
+from authserver.jose.compact import decode_segment
+from authserver.jose.errors import TokenRefused
 
 MIN_SECRET_BYTES = 32
 
@@ -49,7 +50,7 @@ class VerifierConfig:
         """Return the configuration in a file; raise ConfigurationError as `of` does."""
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigurationError(
                 f"{path}: cannot be read as JSON ({type(error).__name__}); write it with `authserver resources export`"
             ) from None
@@ -115,7 +116,7 @@ class _Reader:
 
     def algorithms(self) -> frozenset[SigningAlg]:
         named = self._list("algorithms")
-        known = frozenset(SigningAlg(name) for name in named if name in set(SigningAlg))
+        known = frozenset(alg for alg in SigningAlg if alg.value in named)
         if not named or len(known) != len(named):
             self.problems.append(f"algorithms: must be a list of some of {', '.join(SigningAlg)}, each once.")
         if SigningAlg.HS256 in known and len(known) > 1:
@@ -123,12 +124,15 @@ class _Reader:
         return known
 
     def inclusion(self) -> Inclusion:
-        scopes = [scope for scope in self._list("scopes") if isinstance(scope, dict)]
-        try:
-            return close_inclusion({str(scope["name"]): tuple(map(str, scope.get("includes", ()))) for scope in scopes})
-        except (KeyError, TypeError):
-            self.problems.append("scopes: each needs a name, and may list what it includes.")
-            return {}
+        direct: dict[str, list[str]] = {}
+        scopes = self._document.get("scopes", [])
+        for scope in scopes if isinstance(scopes, list) else [None]:
+            name, includes = (scope.get("name"), scope.get("includes", [])) if isinstance(scope, dict) else ("", [])
+            if not (name and _are_texts([name]) and isinstance(includes, list) and _are_texts(includes)):
+                self.problems.append("scopes: each needs a name, and may list what it includes.")
+                return {}
+            direct[name] = includes
+        return close_inclusion(direct)
 
     def secrets(self) -> Mapping[str, bytes]:
         """Return the secrets of the document's own key set, and of nowhere else: a key that is fetched is public."""
@@ -136,10 +140,11 @@ class _Reader:
         keys = jwks.get("keys") if isinstance(jwks, dict) else None
         found: dict[str, bytes] = {}
         for key in keys if isinstance(keys, list) else ():
-            try:
-                found[str(key["kid"])] = base64.b64decode(key["k"] + "==", altchars=b"-_", validate=True)
-            except (KeyError, TypeError, ValueError):
-                self.problems.append("jwks: a key of HS256 needs `kid` and `k`, in base64url.")
+            kid, secret = _secret(key)
+            if kid and kid not in found:
+                found[kid] = secret
+            else:
+                self.problems.append("jwks: a key of HS256 is `oct`, with a `kid` of its own, and `k` in base64url.")
         if not found or any(len(secret) < MIN_SECRET_BYTES for secret in found.values()):
             self.problems.append(f"jwks: HS256 needs a secret of {MIN_SECRET_BYTES} bytes or more (RFC 7518 §3.2).")
         return found
@@ -151,6 +156,8 @@ class _Reader:
 
 def is_safe_url(url: str, *, allow_http: bool) -> bool:
     """Tell whether what such a URL answers comes from whom it names: https, or plain http that stays on this host."""
+    if not url.isascii() or not url.isprintable() or " " in url:
+        return False  # two parsers might read it in two ways
     try:
         parts = urlsplit(url)
         host = parts.hostname
@@ -160,6 +167,23 @@ def is_safe_url(url: str, *, allow_http: bool) -> bool:
     if not host or parts.username is not None or parts.fragment:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and (allow_http or _is_loopback(host)))
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _secret(key: Json) -> tuple[str, bytes]:
+    """Return `kid` and secret of a JWK (RFC 7518 §6.4); two empty values for what is none."""
+    if not isinstance(key, dict) or key.get("kty") != "oct" or key.get("alg", SigningAlg.HS256) != SigningAlg.HS256:
+        return "", b""
+    kid, encoded = key.get("kid"), key.get("k")
+    if not isinstance(kid, str) or not isinstance(encoded, str):
+        return "", b""
+    try:
+        return kid, decode_segment(encoded.encode())
+    except (TokenRefused, ValueError):
+        return "", b""
 
 
 def _is_loopback(host: str) -> bool:

@@ -7,6 +7,7 @@ was forked goes on with a thread of its own.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import concurrent.futures
 import contextlib
 import logging
@@ -14,17 +15,21 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from authserver.core.errors import ConfigurationError
 from authserver.jose.errors import TokenRefused
-from authserver.resource_server.check import Limits, TokenCheck
+from authserver.resource_server.bearer import is_token_text
+from authserver.resource_server.check import MAX_TOKEN_CHARACTERS, Limits, TokenCheck
 from authserver.resource_server.claims import read_answer
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.errors import CannotVerify, InvalidToken
-from authserver.resource_server.follower import Counts, Follower
-from authserver.resource_server.source import Connection, Source, SourceFailed
+from authserver.resource_server.follower import Follower
+from authserver.resource_server.key_follower import Counts
+from authserver.resource_server.life import Life, Outcome
+from authserver.resource_server.patience import REFUSED_SECONDS, Patience
+from authserver.resource_server.source import Connection, SourceFailed
 from authserver.resource_server.token import VerifiedToken
 
 T = TypeVar("T")
@@ -32,24 +37,38 @@ T = TypeVar("T")
 START_SECONDS = 5.0
 
 _LONGEST_WAIT_SECONDS = 10
+_LONGEST_OBEYED_SECONDS = 30
 _PAUSE_SECONDS = 1.0
 
 _log = logging.getLogger("authserver.resource_server")
 
 
 class Engine:
-    """Holds the check of one verifier, and keeps it up to date while it runs."""
+    """Holds the check of one verifier, and keeps it up to date while it runs.
+
+    `has_learnt`: the beginning is over; keys and revocations are known, or it is known why not. False once closed.
+    """
 
     def __init__(
-        self, source: VerifierConfig | str, *, connection: Connection, limits: Limits, follow_revocations: bool
+        self,
+        source: VerifierConfig | str,
+        *,
+        connection: Connection,
+        limits: Limits,
+        follow_revocations: bool,
+        introspects: bool,
     ) -> None:
         """`source` is a configuration, or the URL that has it."""
         self.counts = Counts()
         self.check: TokenCheck | None = None
+        self.is_closed = False
         self._url = source if isinstance(source, str) else None
         self._connection = connection
         self._limits = limits
         self._follow_revocations = follow_revocations
+        self._introspects = introspects
+        self._inherited: Life | None = None
+        self._life: Life | None = None
         if isinstance(source, VerifierConfig):
             self.check = self._check_of(source)
         self._reset()
@@ -57,140 +76,152 @@ class Engine:
         os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
 
     def _reset(self) -> None:
-        """Be without thread, sockets and locks: at first, and in a forked child, where those of the parent are dead."""
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._running: asyncio.Task[None] | None = None
-        self._learnt: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._source: Source | None = None
-        self._follower: Follower | None = None
-        self._closed = False
+        """Be without thread, sockets and locks: at first, and in a forked child, where those of the parent are dead.
 
-    def open(self) -> concurrent.futures.Future[None]:
-        """Start as `start` does, after a close as well."""
-        if self._closed:
-            self._reset()
-        return self.start()
-
-    def start(self) -> concurrent.futures.Future[None]:
-        """Start unless it runs or was closed.
-
-        The future is done when keys and revocations are known, or cannot be for the moment.
-        It fails with ConfigurationError when they never will: the credentials or the configuration are refused.
+        The parent's are kept, not closed: closing its event loop here would deafen the one there.
         """
-        with self._starting:
-            if self._thread is None and not self._closed:
-                ready = threading.Event()
-                self._thread = threading.Thread(
-                    target=lambda: asyncio.run(self._main(ready)), name="authserver-verifier", daemon=True
-                )
-                self._thread.start()
-                ready.wait()
-        return self._learnt
+        self._inherited, self._life = self._life, None
+        self._lock = threading.Lock()
+        self.has_learnt = False
+
+    def open(self) -> concurrent.futures.Future[Outcome]:
+        """Start unless it runs, after a close as well.
+
+        The future is done when keys and revocations are known, or cannot be for the moment. Its result is a
+        ConfigurationError when they never will be: the credentials or the configuration are refused.
+        """
+        with self._lock:
+            self.is_closed = False
+            return self._begun().learnt
+
+    def start(self) -> None:
+        """Start unless it runs or was closed."""
+        with self._lock:
+            if not self.is_closed:
+                self._begun()
 
     def close(self) -> None:
-        """End the thread and close its connections; harmless when it never ran."""
-        with self._starting:
-            self._closed = True
-            thread, self._thread = self._thread, None
-        if thread is not None and self._loop is not None and self._running is not None:
-            self._loop.call_soon_threadsafe(self._running.cancel)
-            thread.join()
-
-    @property
-    def has_learnt(self) -> bool:
-        """Tell whether the beginning is over: keys and revocations are known, or it is known why not."""
-        return self._learnt.done()
+        """End the thread and its connections; harmless when it never ran. No check succeeds any more."""
+        with self._lock:
+            self.is_closed, self.has_learnt = True, False
+            life, self._life = self._life, None
+        atexit.unregister(self.close)
+        if life is not None:
+            life.end()
 
     def learn(self) -> concurrent.futures.Future[None]:
         """Start if need be; done when the beginning is over, whatever it brought, or after 5 seconds."""
-        return self._submit(self._until_learnt())
+        return self._submit(self._until_learnt)
 
     @property
     def key_set(self) -> bytes:
         """Return the JWK Set as the authorization server publishes it."""
-        return self._follower.key_set if self._follower is not None else b'{"keys":[]}'
+        follower = self._follower
+        return follower.keys.document if follower is not None else b'{"keys":[]}'
 
     @property
     def has_recent_keys(self) -> bool:
         """Tell whether the keys were fetched so lately that an unknown one is a stranger's."""
-        return self._follower is not None and self._follower.has_recent_keys
+        follower = self._follower
+        return follower is not None and follower.keys.is_recent
 
     def fetch_keys(self) -> concurrent.futures.Future[None]:
         """Ask for newer keys, at most every 30 seconds; done when there is nothing more to wait for."""
-        return self._submit(self._fetch_keys())
+        return self._submit(self._fetch_keys)
 
     def introspect(self, token: str) -> concurrent.futures.Future[VerifiedToken]:
         """Ask the authorization server about a token; fails with InvalidToken or CannotVerify."""
-        return self._submit(self._introspect(token))
+        if len(token) > MAX_TOKEN_CHARACTERS or not is_token_text(token):
+            raise InvalidToken("too long, or with characters that no token has")
+        return self._submit(lambda life: self._introspect(life, token))
 
-    def _submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        self.start()
-        loop = self._loop
-        if loop is None or self._closed:
-            work.close()
-            raise CannotVerify("the verifier was closed")
-        return asyncio.run_coroutine_threadsafe(work, loop)
+    @property
+    def _follower(self) -> Follower | None:
+        life = self._life
+        return life.follower if life is not None else None
 
-    async def _main(self, ready: threading.Event) -> None:
-        self._loop, self._running = asyncio.get_running_loop(), asyncio.current_task()
-        ready.set()
-        source = self._source = Source(self._connection)
-        try:
-            while True:
-                try:
-                    await self._run(source)
-                except ConfigurationError as error:
-                    self._settle(error)
-                    _log.error("the verifier cannot work: %s", error)
-                except SourceFailed as failure:
-                    self._settle(_final(failure))
-                    _log.warning("the verifier knows nothing yet: %s", failure)
-                except Exception:  # noqa: BLE001 - whatever it was, the feed must go on
-                    _log.exception("the verifier lost its feed and starts again")
-                await asyncio.sleep(_PAUSE_SECONDS)
-        except asyncio.CancelledError:
-            self._settle(None)
-        finally:
-            await source.close()
+    def _begun(self) -> Life:
+        """Return the present life, a new one if there is none. To be called with the lock."""
+        if self._life is None:
+            life = Life(self._connection)
+            life.start(self._work)
+            self._life = life
+            atexit.register(self.close)  # a daemon thread must not be cut short in the middle of a line of log
+        return self._life
 
-    async def _run(self, source: Source) -> None:
-        """Learn, and go on learning; raise SourceFailed or ConfigurationError when the beginning fails."""
+    def _submit(self, errand: Callable[[Life], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        with self._lock:  # so that no errand gets into an event loop that has ended
+            if self.is_closed:
+                raise CannotVerify("the verifier was closed")
+            life = self._begun()
+            return life.run(errand(life))
+
+    async def _work(self, life: Life) -> None:
+        """Learn, and go on learning, until cancelled."""
+        patience = Patience(longest_obeyed_seconds=min(_LONGEST_OBEYED_SECONDS, self._limits.max_staleness_seconds / 3))
+        known = ""
+        outcome: Outcome
+        while True:
+            try:
+                await self._learn(life, patience)
+            except ConfigurationError as error:
+                outcome, pause, problem = error, REFUSED_SECONDS, f"the verifier cannot work: {error}"
+            except SourceFailed as failure:
+                pause, problem = patience.after(failure), f"the verifier knows nothing yet: {failure}"
+                outcome = ConfigurationError(str(failure)) if failure.refused else None
+            except Exception as error:  # noqa: BLE001 - whatever it was, the feed must go on
+                outcome, pause, problem = None, _PAUSE_SECONDS, f"the verifier starts again: {error!r}"
+            if problem != known:
+                _log.error(problem)
+            known = problem
+            self._settle(life, outcome)
+            await asyncio.sleep(pause)
+
+    async def _learn(self, life: Life, patience: Patience) -> None:
+        """Follow without end; raise SourceFailed or ConfigurationError when the beginning fails."""
         check = self.check
         if check is None:
-            check = self.check = self._check_of(await source.configuration(self._url or ""))
-        wait_seconds = max(1, min(_LONGEST_WAIT_SECONDS, int(self._limits.max_staleness_seconds / 3)))
-        self._follower = Follower(
-            check, source, counts=self.counts, wait_seconds=wait_seconds, monotonic=time.monotonic
-        )
-        await self._follower.learn()
-        self._settle(None)
-        await self._follower.follow()
+            check = self.check = self._check_of(await life.source.configuration(self._url or ""))
+        if life.follower is None:
+            life.follower = Follower(
+                check,
+                life.source,
+                config_url=self._url,
+                counts=self.counts,
+                patience=patience,
+                wait_seconds=max(1, min(_LONGEST_WAIT_SECONDS, int(self._limits.max_staleness_seconds / 3))),
+                monotonic=time.monotonic,
+            )
+        await life.follower.learn()
+        self._settle(life, None)
+        await life.follower.follow()
 
-    def _settle(self, error: Exception | None) -> None:
-        if self._learnt.done():
+    def _settle(self, life: Life, outcome: Outcome) -> None:
+        if life.learnt.done():
             return
-        if error is None:
-            self._learnt.set_result(None)
-        else:
-            self._learnt.set_exception(error)
+        with self._lock:
+            self.has_learnt = self.has_learnt or self._life is life
+        life.settle(outcome)
 
-    async def _until_learnt(self) -> None:
-        with contextlib.suppress(TimeoutError, ConfigurationError):
+    @staticmethod
+    async def _until_learnt(life: Life) -> None:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
-                await asyncio.shield(asyncio.wrap_future(self._learnt))
+                await asyncio.shield(asyncio.wrap_future(life.learnt))
 
-    async def _fetch_keys(self) -> None:
-        if self._follower is not None:
-            await self._follower.fetch_keys()
+    @staticmethod
+    async def _fetch_keys(life: Life) -> None:
+        if life.follower is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(START_SECONDS):
+                    await life.follower.keys.seek()
 
-    async def _introspect(self, token: str) -> VerifiedToken:
+    async def _introspect(self, life: Life, token: str) -> VerifiedToken:
         check = self.check
-        if check is None or self._source is None or check.config.introspection_endpoint is None:
-            raise CannotVerify("there is no introspection endpoint yet")
+        if check is None:
+            raise CannotVerify("there is no configuration yet")
         try:
-            answer = await self._source.introspection(check.config, token)
+            answer = await life.source.introspection(check.config, token)
             if not answer["active"]:
                 raise InvalidToken("inactive, says the authorization server")
             return read_answer(answer, check.config, as_of=time.time())
@@ -204,6 +235,8 @@ class Engine:
             raise ConfigurationError(
                 "revocations_endpoint: is missing; export the document again, or say follow_revocations=False."
             )
+        if self._introspects and config.introspection_endpoint is None:
+            raise ConfigurationError("introspection_endpoint: is missing; export the document again.")
         return TokenCheck(
             config,
             limits=self._limits,
@@ -211,8 +244,3 @@ class Engine:
             clock=time.time,
             monotonic=time.monotonic,
         )
-
-
-def _final(failure: SourceFailed) -> Exception | None:
-    """Return what a start fails with: nothing for a server that is away and may come back."""
-    return ConfigurationError(str(failure)) if failure.refused else None

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+#: RFC 6750 §3 wants at least one parameter.
+_SOME_PARAMETER = 'realm="access"'
+
 
 class Refusal(Exception):
     """Raised in place of a VerifiedToken.
@@ -36,7 +39,7 @@ class Refusal(Exception):
         """
         given = {"realm": realm, **self._parameters(), "resource_metadata": resource_metadata}
         challenge = ", ".join(f'{name}="{value}"' for name, value in given.items() if value)
-        return (("WWW-Authenticate", f"Bearer {challenge}".rstrip()), ("Cache-Control", "no-store"))
+        return (("WWW-Authenticate", f"Bearer {challenge or _SOME_PARAMETER}"), ("Cache-Control", "no-store"))
 
     def _parameters(self) -> dict[str, str]:
         return {"error": self.error or "", "error_description": self.description if self.error else ""}

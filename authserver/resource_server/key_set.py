@@ -10,7 +10,6 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
 from authserver.core.client import Json
@@ -97,19 +96,23 @@ def shared_keys(secrets: Mapping[str, bytes]) -> Mapping[str, JwsKey]:
 
 def public_keys(document: bytes, algorithms: Collection[SigningAlg]) -> Mapping[str, JwsKey]:
     """Return the usable keys of a JWK Set (RFC 7517 §5) by `kid`; raise ValueError when it is none."""
-    jwks = json.loads(document)
+    try:
+        jwks = json.loads(document)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     entries = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(entries, list) or len(entries) > MAX_KEYS:
         raise ValueError("no JWK Set")
     found: dict[str, JwsKey] = {}
     twice: set[str] = set()
     for entry in entries:
+        if _names_another(entry, algorithms):
+            continue
         try:
             kid, key = _public_key(entry, algorithms)
-        except (ValueError, TypeError, KeyError, JoseError) as error:
-            _log.warning(
-                "a key of the issuer is left out: %s", error if type(error) is ValueError else type(error).__name__
-            )
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one key, the others stay
+            reason = error if type(error) is ValueError else type(error).__name__
+            _log.warning("a key of the issuer is left out: %s", reason)
             continue
         if kid in found:
             twice.add(kid)
@@ -118,6 +121,12 @@ def public_keys(document: bytes, algorithms: Collection[SigningAlg]) -> Mapping[
         _log.warning("two keys of the issuer have one kid: both are left out")
         del found[kid]
     return found
+
+
+def _names_another(entry: Json, algorithms: Iterable[SigningAlg]) -> bool:
+    """Tell whether a key is for an algorithm that is not wanted here: no reason to say a word."""
+    named = entry.get("alg") if isinstance(entry, dict) else None
+    return isinstance(named, str) and named not in {alg.value for alg in algorithms}
 
 
 def _public_key(entry: Json, algorithms: Iterable[SigningAlg]) -> tuple[str, JwsKey]:
@@ -130,7 +139,8 @@ def _public_key(entry: Json, algorithms: Iterable[SigningAlg]) -> tuple[str, Jws
         raise ValueError("of a type that is no public key for signatures")
     if not _PRIVATE.isdisjoint(entry):
         raise ValueError("with a private part")
-    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ("verify",)):
+    operations = entry.get("key_ops", ["verify"])
+    if entry.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         raise ValueError("not for verifying signatures")
     allowed = [alg for alg in algorithms if named in (None, alg.value) and alg is not SigningAlg.HS256]
     if len(allowed) != 1:

@@ -16,6 +16,10 @@ T = TypeVar("T")
 #: An entry is kept this much longer than it must be: the server's clock and ours differ.
 _SPARE_SECONDS = 300
 
+_KINDS = {kind.value: kind for kind in RevocationKind}
+_MAX_WORD_CHARACTERS = 100
+_LATEST_SECONDS = 2**53 - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedPage:
@@ -39,12 +43,12 @@ class FeedPage:
         """
         try:
             return cls(
-                cursor=_of(str, document["cursor"]),
-                as_of=float(document["as_of"]),
+                cursor=_word(document["cursor"]),
+                as_of=_time(document["as_of"]),
                 snapshot=_of(bool, document["snapshot"]),
                 more=_of(bool, document["more"]),
-                jwks=_of(str, document.get("jwks", "")),
-                entries=[_entry(entry, workspace_id) for entry in document["entries"]],
+                jwks=_word(document.get("jwks", "")),
+                entries=[_entry(entry, workspace_id) for entry in _of(list, document["entries"])],
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no page of a revocation feed: {type(error).__name__}") from None
@@ -64,12 +68,17 @@ class RevocationCopy:
         self._next: RevocationIndex | None = None
 
     def take(self, page: FeedPage, *, asked_at: float, now_seconds: int) -> None:
-        """Take up a page. A snapshot replaces the copy once its last page is there; the old one holds until then."""
-        if page.snapshot:
-            self._next = RevocationIndex()
-        index = self._index if self._next is None else self._next
+        """Take up a page. A snapshot replaces the copy once its last page is there; the old one holds until then.
+
+        Raises ValueError for a page that cannot be: an entry that names no token, a first page that is no snapshot,
+        or more to come after a page that led nowhere. Then nothing counts as known that was not before.
+        """
+        if not page.snapshot and (self.cursor is None or (page.more and page.cursor == self.cursor)):
+            raise ValueError("the feed has no beginning, or no end")
+        following = RevocationIndex() if page.snapshot else self._next
+        index = self._index if following is None else following
         index.apply(page.entries)
-        self.cursor = page.cursor
+        self._next, self.cursor = following, page.cursor
         if page.more:
             return
         self._index, self._next = index, None
@@ -87,12 +96,26 @@ class RevocationCopy:
 
 def _entry(entry: Mapping[str, Json], workspace_id: str) -> Revocation:
     return Revocation(
-        kind=RevocationKind(entry["kind"]),
+        kind=_KINDS[entry["kind"]],
         value=_of(str, entry["value"]),
         workspace_id=workspace_id,
         revoked_at_ms=_of(int, entry["revoked_at_ms"]),
         expires_at=_of(int, entry["expires_at"]),
     )
+
+
+def _word(value: Json) -> str:
+    """Return what goes back to the server in a URL."""
+    word = _of(str, value)
+    if len(word) > _MAX_WORD_CHARACTERS or not word.isascii() or not word.isprintable():
+        raise TypeError("word")
+    return word
+
+
+def _time(value: Json) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= _LATEST_SECONDS:  # which NaN is not
+        raise TypeError("time")
+    return float(value)
 
 
 def _of(kind: type[T], value: Json) -> T:

@@ -11,14 +11,17 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote_plus
 
 import httpx2
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
+from authserver.jose.errors import TokenRefused
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.revocations import FeedPage
+from authserver.resource_server.strict_json import read_object
 
 MAX_KEY_SET_BYTES = 1024 * 1024
 MAX_PAGE_BYTES = 16 * 1024 * 1024
@@ -26,15 +29,21 @@ MAX_ANSWER_BYTES = 256 * 1024
 
 _OK = 200
 _NOT_MODIFIED = 304
+_REFUSED = (401, 403)
+_MAX_DIGITS = 9
 
 
 class SourceFailed(Exception):
-    """The server did not answer, or not with what was asked for. `refused`: it does not accept our credentials."""
+    """The server did not answer, or not with what was asked for. `refused`: it does not accept our credentials.
 
-    def __init__(self, reason: str, *, refused: bool = False) -> None:
+    `retry_after_seconds` is how long it wants to be left alone (RFC 9110 §10.2.3), 0 when it does not say.
+    """
+
+    def __init__(self, reason: str, *, refused: bool = False, retry_after_seconds: int = 0) -> None:
         """`reason` says what happened, without secrets."""
         super().__init__(reason)
         self.refused = refused
+        self.retry_after_seconds = retry_after_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,25 +61,32 @@ class Connection:
 
     @property
     def authentication(self) -> tuple[str, str] | None:
-        """Return id and secret for HTTP Basic (RFC 6749 §2.3.1), None when there are none."""
+        """Return id and secret for HTTP Basic, form-encoded (RFC 6749 §2.3.1); None when there are none."""
         if self.client_id is None or self.client_secret is None:
             return None
-        return self.client_id, self.client_secret
+        return quote_plus(self.client_id), quote_plus(self.client_secret)
+
+
+class Fetched(NamedTuple):
+    """A JWK Set, and the ETag to ask for another one with."""
+
+    body: bytes
+    etag: str
 
 
 class Source:
     """One connection pool, to be used within one event loop."""
 
     def __init__(self, connection: Connection) -> None:
-        """Connect on first use."""
+        """Connect on first use; never by a proxy where the connection is not encrypted."""
         self._connection = connection
         self._client = httpx2.AsyncClient(
             verify=connection.ssl_context or True,
             timeout=connection.timeout_seconds,
             follow_redirects=False,
-            headers={"accept": "application/json", "user-agent": "authserver-verifier"},
+            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "authserver-verifier"},
+            mounts={"http://": None},
         )
-        self._key_set_etag = ""
 
     async def configuration(self, url: str) -> VerifierConfig:
         """Fetch the verifier configuration. Raises SourceFailed, or ConfigurationError for one that cannot be used."""
@@ -80,17 +96,17 @@ class Source:
         except ConfigurationError as error:
             raise ConfigurationError(*(f"{url}: {problem}" for problem in error.problems)) from None
 
-    async def key_set(self, url: str) -> bytes | None:
-        """Fetch the JWK Set; None when it is the one that came last."""
-        headers = {"if-none-match": self._key_set_etag} if self._key_set_etag else {}
+    async def key_set(self, url: str, *, etag: str) -> Fetched | None:
+        """Fetch the JWK Set; None when it is still the one of `etag`."""
+        headers = {"if-none-match": etag} if etag else {}
         status, fields, body = await self._send(
             "GET", url, limit=MAX_KEY_SET_BYTES, headers=headers, authenticated=False
         )
-        if status == _NOT_MODIFIED:
+        if status == _NOT_MODIFIED and etag:
             return None
-        _require_ok(status)
-        self._key_set_etag = fields.get("etag", "")
-        return body
+        if status != _OK:
+            raise SourceFailed(f"the authorization server answers {status}", retry_after_seconds=_retry_after(fields))
+        return Fetched(body, fields.get("etag", ""))
 
     async def page(self, config: VerifierConfig, *, after: str | None, jwks: str, wait_seconds: int) -> FeedPage:
         """Ask the feed for what came after a cursor, and wait for something to come."""
@@ -106,12 +122,15 @@ class Source:
 
     async def introspection(self, config: VerifierConfig, token: str) -> Mapping[str, Json]:
         """Introspect a token (RFC 7662 §2)."""
-        status, _, body = await self._send(
+        status, fields, body = await self._send(
             "POST", config.introspection_endpoint or "", limit=MAX_ANSWER_BYTES, data={"token": token}
         )
-        _require_ok(status)
-        answer = _json(body)
-        if not isinstance(answer, dict) or not isinstance(answer.get("active"), bool):
+        _require_ok(status, fields)
+        try:
+            answer = read_object(body, "answer")
+        except TokenRefused as refusal:
+            raise SourceFailed(refusal.reason) from None
+        if not isinstance(answer.get("active"), bool):
             raise SourceFailed("the answer is no introspection response")
         return answer
 
@@ -120,8 +139,8 @@ class Source:
         await self._client.aclose()
 
     async def _get(self, url: str, *, limit: int, patience_seconds: float = 0) -> bytes:
-        status, _, body = await self._send("GET", url, limit=limit, patience_seconds=patience_seconds)
-        _require_ok(status)
+        status, fields, body = await self._send("GET", url, limit=limit, patience_seconds=patience_seconds)
+        _require_ok(status, fields)
         return body
 
     async def _send(
@@ -144,21 +163,29 @@ class Source:
 
 
 async def _capped(response: httpx2.Response, limit: int) -> bytes:
+    """Return the body as it came: it was asked for without compression, which has no bound."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > limit:
             raise SourceFailed(f"an answer of more than {limit} bytes")
     return bytes(body)
 
 
-def _require_ok(status: int) -> None:
-    if status in (401, 403):
+def _require_ok(status: int, fields: Mapping[str, str]) -> None:
+    """Raise SourceFailed unless what was asked for with our credentials was answered."""
+    if status in _REFUSED:
         raise SourceFailed(
             f"the authorization server answers {status}: is this client a resource server there?", refused=True
         )
     if status != _OK:
-        raise SourceFailed(f"the authorization server answers {status}")
+        raise SourceFailed(f"the authorization server answers {status}", retry_after_seconds=_retry_after(fields))
+
+
+def _retry_after(fields: Mapping[str, str]) -> int:
+    """Return the seconds; 0 for a date, whose clock is not ours."""
+    text = fields.get("retry-after", "")
+    return int(text[:_MAX_DIGITS]) if text.isascii() and text.isdigit() else 0
 
 
 def _json(body: bytes) -> Json:

@@ -11,12 +11,14 @@ from authserver.jose.errors import TokenRefused
 def read_object(content: bytes, what: str) -> dict[str, Json]:
     """Return the JSON object in `content`; raise TokenRefused for anything else.
 
-    That includes NaN, nesting too deep, and a member that is there twice: two parsers might each take another one
-    (RFC 7515 §4, RFC 7519 §4).
+    That includes NaN, nesting too deep, a member that is there twice, since two parsers might each take another one
+    (RFC 7515 §4, RFC 7519 §4), and half a surrogate pair, which no database and no answer can hold (RFC 8259 §8.2).
     """
     try:
         value = _DECODER.decode(content.decode())
-    except (ValueError, RecursionError):  # UnicodeDecodeError and an integer of too many digits among them
+        if b"\\ud" in content or b"\\uD" in content:
+            json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):  # UnicodeError and an integer of too many digits among them
         raise TokenRefused(f"the {what} is no JSON with one reading") from None
     if not isinstance(value, dict):
         raise TokenRefused(f"the {what} is no JSON object")

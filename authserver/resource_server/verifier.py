@@ -22,15 +22,18 @@ class Verifier(BaseVerifier):
 
         A server that is away is no reason not to start: until it is back, tokens are answered with CannotVerify.
         """
-        ready = asyncio.wrap_future(self.engine.open())
+        learnt = asyncio.wrap_future(self.engine.open())
         try:
             async with asyncio.timeout(START_SECONDS):
-                await asyncio.shield(ready)
+                problem = await asyncio.shield(learnt)
         except TimeoutError:
-            pass
+            return self
         except BaseException:
             await self.aclose()
             raise
+        if problem is not None:
+            await self.aclose()
+            raise problem
         return self
 
     async def __aexit__(
@@ -67,12 +70,15 @@ class ThreadVerifier(BaseVerifier):
     def __enter__(self) -> Self:
         """Start, as `Verifier` does."""
         try:
-            self.engine.open().result(START_SECONDS)
+            problem = self.engine.open().result(START_SECONDS)
         except concurrent.futures.TimeoutError:
-            pass
+            return self
         except BaseException:
             self.close()
             raise
+        if problem is not None:
+            self.close()
+            raise problem
         return self
 
     def __exit__(

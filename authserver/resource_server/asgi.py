@@ -1,0 +1,244 @@
+"""For ASGI services, of any framework or none: a middleware for HTTP and WebSocket.
+
+    app = ResourceServer(app, verifier=Verifier.from_config(…), require="read", except_paths=("/health",))
+
+Without `require` each route asks for itself: `token = await scope["authserver"].require("read")`. The verifier starts
+and ends with the application (lifespan protocol), or starts with the first token where the server knows no lifespan.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from typing import Any
+
+from authserver.core.errors import ConfigurationError
+from authserver.resource_server.bearer import bearer_token
+from authserver.resource_server.errors import Refusal
+from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
+from authserver.resource_server.token import VerifiedToken
+from authserver.resource_server.verifier import Verifier
+
+#: Where the scope has the Caller.
+CALLER = "authserver"
+
+#: How much of a form is searched for a token that must not be there.
+MAX_FORM_BYTES = 64 * 1024
+
+_FORM = b"application/x-www-form-urlencoded"
+_POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("authserver.resource_server")
+
+
+class ResourceServer:
+    """Lets into `app` whom the verifier lets in.
+
+    `require`: scopes that every request must have, "" for any good token, None to leave it to the routes.
+    `except_paths`: what anybody may ask for, each path exactly. A Refusal that is raised inside becomes its answer.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        verifier: Verifier,
+        require: Collection[str] | None = None,
+        except_paths: Collection[str] = (),
+        resource_name: str = "",
+        metadata_url: str | None = None,
+    ) -> None:
+        """`resource_name` and `metadata_url` are those of ProtectedResource."""
+        self._app = app
+        self._verifier = verifier
+        self._require = require
+        self._except_paths = frozenset(except_paths)
+        self._resource = ProtectedResource(verifier, resource_name=resource_name, metadata_url=metadata_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of the ASGI server."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await Lifespan(self._verifier, receive, send).run(self._app, scope)
+        elif kind in ("http", "websocket"):
+            await self._guard(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = _route_path(scope)
+        if path.startswith(WELL_KNOWN) and scope.get("method") in ("GET", "HEAD") and self._resource.serves(path):
+            await _send_answer(send, self._resource.describe())
+            return
+        form = FormBody(receive) if _has_form(scope) else None
+        caller = scope[CALLER] = Caller(self._verifier, self._resource, scope, send, form)
+        try:
+            if self._require is not None and path not in self._except_paths:
+                await caller.require(self._require)
+            await self._app(scope, receive if form is None else form.receive, caller.send)
+        except Refusal as refusal:
+            if not await caller.refuse(refusal):
+                raise
+
+
+class Caller:
+    """Who sends one request, or opens one WebSocket. `token` is None until it was checked."""
+
+    __slots__ = ("_bearer", "_form", "_last_sent", "_resource", "_scope", "_send", "_verifier", "token")
+
+    def __init__(
+        self, verifier: Verifier, resource: ProtectedResource, scope: Scope, send: Send, form: FormBody | None
+    ) -> None:
+        self.token: VerifiedToken | None = None
+        self._verifier = verifier
+        self._resource = resource
+        self._scope = scope
+        self._send = send
+        self._form = form
+        self._bearer = ""
+        self._last_sent = ""
+
+    async def require(self, all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> VerifiedToken:
+        """Return the access token if it is good now and has these scopes; raise a Refusal.
+
+        Each call checks anew, so a WebSocket may ask again before what it does next.
+        """
+        if not self._bearer:
+            self._bearer = bearer_token(
+                [value.decode("latin-1") for name, value in self._scope["headers"] if name == b"authorization"],
+                query=self._scope["query_string"].decode("latin-1"),
+                form="" if self._form is None else await self._form.beginning(),
+            )
+        self.token = await self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)
+        return self.token
+
+    async def send(self, message: Message) -> None:
+        """Send on, and remember how far the answer has come."""
+        self._last_sent = message["type"]
+        await self._send(message)
+
+    def answer(self, refusal: Refusal) -> Answer:
+        """Return what a refused request is answered with."""
+        return self._resource.refuse(refusal)
+
+    async def refuse(self, refusal: Refusal) -> bool:
+        """Answer with a refusal, or close the WebSocket. False: it is too late, another answer has begun."""
+        is_websocket = self._scope["type"] == "websocket"
+        if not self._last_sent and not is_websocket:
+            await _send_answer(self._send, self.answer(refusal))
+        elif not self._last_sent and "websocket.http.response" in (self._scope.get("extensions") or ()):
+            await _send_answer(self._send, self.answer(refusal), kind="websocket.http.response")
+        elif self._last_sent in ("", "websocket.accept", "websocket.send"):
+            reason = refusal.description
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
+        else:
+            return False
+        return True
+
+
+class FormBody:
+    """The body of a form: its beginning can be looked at, before the application reads it or after."""
+
+    __slots__ = ("_ahead", "_receive", "_searchable", "_seen")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ahead: deque[Message] = deque()
+        self._seen = bytearray()
+        self._searchable = True
+
+    async def receive(self) -> Message:
+        """Return the next message, as the server sent it."""
+        return self._ahead.popleft() if self._ahead else await self._next()
+
+    async def beginning(self) -> str:
+        """Return the first 64 KB, or all that there is; what was read for it is received all the same."""
+        while self._searchable:
+            self._ahead.append(await self._next())
+        return self._seen.decode("latin-1")
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        if self._searchable:
+            self._seen += message.get("body", b"")
+            self._searchable = bool(message.get("more_body")) and len(self._seen) < MAX_FORM_BYTES
+        return message
+
+
+class Lifespan:
+    """Puts the life of a verifier around that of an application, which may know nothing of the protocol."""
+
+    def __init__(self, verifier: Verifier, receive: Receive, send: Send) -> None:
+        self._verifier = verifier
+        self._receive = receive
+        self._send = send
+        self._first: Message | None = None
+        self._answered = False
+        self._closed = False
+
+    async def run(self, app: App, scope: Scope) -> None:
+        """Run the protocol to its end. A verifier that can never work ends the start, with the reason."""
+        self._first = await self._receive()
+        try:
+            await self._verifier.__aenter__()
+        except ConfigurationError as error:
+            await self._send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        try:
+            await self._run(app, scope)
+        finally:
+            await self._close()
+
+    async def _run(self, app: App, scope: Scope) -> None:
+        try:
+            await app(scope, self._replay, self._pass_on)
+        except Exception:
+            if self._answered:
+                raise
+            _log.info("the application has no lifespan, the verifier has one", exc_info=True)
+        if not self._answered:
+            await self._send({"type": "lifespan.startup.complete"})
+            await self._receive()
+            await self._pass_on({"type": "lifespan.shutdown.complete"})
+
+    async def _replay(self) -> Message:
+        message, self._first = self._first, None
+        return await self._receive() if message is None else message
+
+    async def _pass_on(self, message: Message) -> None:
+        """Send on what the application says; its last word waits for the verifier, after it the server may be gone."""
+        self._answered = True
+        if message["type"] != "lifespan.startup.complete":
+            await self._close()
+        await self._send(message)
+
+    async def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            await self._verifier.aclose()
+
+
+def _route_path(scope: Scope) -> str:
+    """Return the path as the application routes it: without the root path that the server was told."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
+
+
+def _has_form(scope: Scope) -> bool:
+    if scope.get("method", "GET") in ("GET", "HEAD"):
+        return False
+    return any(name == b"content-type" and value.lower().startswith(_FORM) for name, value in scope["headers"])
+
+
+async def _send_answer(send: Send, answer: Answer, *, kind: str = "http.response") -> None:
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
+    await send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
+    await send({"type": f"{kind}.body", "body": answer.body})

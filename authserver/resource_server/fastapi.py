@@ -1,0 +1,36 @@
+"""For FastAPI, beside the middleware of `asgi.py`: a dependency that the OpenAPI document shows as a bearer token.
+
+app.add_middleware(ResourceServer, verifier=verifier)
+
+@app.get("/orders")
+async def orders(token: Annotated[VerifiedToken, Depends(require("read"))]) -> …
+"""
+
+# Without `from __future__ import annotations`: FastAPI reads those of a callable object as they stand.
+
+from collections.abc import Collection
+
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection
+
+from authserver.resource_server import starlette
+from authserver.resource_server.token import VerifiedToken
+
+
+def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> "BearerRequirement":
+    """Return a dependency that gives the caller's token if it has these scopes; see `starlette.require`."""
+    return BearerRequirement(starlette.require(all_of, any_of=any_of))
+
+
+class BearerRequirement(SecurityBase):
+    """What a route asks of its caller, as a security scheme."""
+
+    def __init__(self, requirement: starlette.Requirement) -> None:
+        self._requirement = requirement
+        self.model = HTTPBearer(bearerFormat="JWT")
+        self.scheme_name = "bearer"
+
+    async def __call__(self, connection: HTTPConnection) -> VerifiedToken:
+        """Return the token, or raise a Refusal."""
+        return await self._requirement(connection)

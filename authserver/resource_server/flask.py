@@ -1,0 +1,71 @@
+"""For Flask, beside the middleware of `wsgi.py`: what a view asks of its caller.
+
+app.wsgi_app = ResourceServer(app.wsgi_app, verifier=verifier)
+
+@app.get("/orders")
+@require("read")
+def orders():
+    return orders_of(current_token.client_id)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Any, ParamSpec, cast
+
+import flask
+from flask.typing import ResponseReturnValue
+from werkzeug.local import LocalProxy
+
+from authserver.resource_server.errors import Refusal
+from authserver.resource_server.token import VerifiedToken
+from authserver.resource_server.wsgi import CALLER, Caller
+
+P = ParamSpec("P")
+
+
+def require(
+    all_of: Collection[str] = (), *, any_of: Collection[str] = ()
+) -> Callable[[Callable[P, Any]], Callable[P, ResponseReturnValue]]:
+    """Return a decorator that lets into a view whose token has these scopes.
+
+    `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
+    """
+
+    def decorate(view: Callable[P, Any]) -> Callable[P, ResponseReturnValue]:
+        @wraps(view)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            try:
+                _caller().require(all_of, any_of=any_of)
+            except Refusal as refusal:
+                return answer_refusal(refusal)
+            return cast("ResponseReturnValue", flask.current_app.ensure_sync(view)(*args, **kwargs))
+
+        return guarded
+
+    return decorate
+
+
+def answer_refusal(refusal: Refusal) -> flask.Response:
+    """Answer a Refusal; for `app.register_error_handler(Refusal, answer_refusal)` if views raise it themselves."""
+    answer = _caller().answer(refusal)
+    return flask.Response(answer.body, answer.status, list(answer.headers))
+
+
+def _caller() -> Caller:
+    caller: Caller | None = flask.request.environ.get(CALLER)
+    if caller is None:
+        raise RuntimeError("the middleware authserver.resource_server.wsgi.ResourceServer is missing")
+    return caller
+
+
+def _token() -> VerifiedToken:
+    token = _caller().token
+    if token is None:
+        raise RuntimeError("nothing was required of the caller of this view")
+    return token
+
+
+#: The token of the request, once it was required. Typed as what it stands for, like `flask.request`.
+current_token: VerifiedToken = LocalProxy(_token)  # type: ignore[assignment]

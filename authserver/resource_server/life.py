@@ -1,0 +1,126 @@
+"""One run of a verifier's thread, from a start to a close."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from authserver.core.errors import ConfigurationError
+from authserver.resource_server.errors import CannotVerify, Refusal
+from authserver.resource_server.follower import Follower
+from authserver.resource_server.source import Connection, Source
+
+T = TypeVar("T")
+
+#: What a start has come to: nothing, or why it never will succeed.
+Outcome = ConfigurationError | None
+
+_CLOSE_SECONDS = 5.0
+
+_log = logging.getLogger("authserver.resource_server")
+
+
+class Life:
+    """Thread, event loop, connections and errands: all that ends with a close, and is never seen by the next start.
+
+    `learnt` is done when the beginning is over, with what it has come to.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        """Use `connection` once there is an event loop."""
+        self.learnt: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
+        self.follower: Follower | None = None
+        self._connection = connection
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._source: Source | None = None
+        self._errands: set[asyncio.Task[Any]] = set()
+        self._is_over = False
+
+    @property
+    def source(self) -> Source:
+        """Return the connections."""
+        if self._source is None:
+            raise CannotVerify("the verifier has not started")
+        return self._source
+
+    def start(self, work: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
+        """Run `work` in a thread of its own until `end`; raise CannotVerify when the system has none to give."""
+        ready = threading.Event()
+
+        def run() -> None:
+            try:
+                asyncio.run(self._run(work, ready))
+            except Exception:  # noqa: BLE001 - the caller learns it from the missing event loop
+                _log.exception("the verifier cannot run")
+            finally:
+                ready.set()
+
+        self._thread = threading.Thread(target=run, name="authserver-verifier", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # no more threads, or the interpreter is about to exit
+            raise CannotVerify("no thread can be started") from error
+        ready.wait()
+        if self._loop is None:
+            raise CannotVerify("no event loop can be started")
+
+    def end(self) -> None:
+        """End the thread and its connections; who waits for an errand is told so."""
+        loop, main, thread = self._loop, self._main, self._thread
+        if loop is None or main is None or thread is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(main.cancel)
+        if thread is not threading.current_thread():
+            thread.join(_CLOSE_SECONDS)
+
+    def run(self, errand: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run an errand; it fails with a Refusal or not at all. Not after `end`."""
+        if self._loop is None:
+            raise CannotVerify("the verifier has not started")
+        return asyncio.run_coroutine_threadsafe(self._guarded(errand), self._loop)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Say that the beginning is over."""
+        if not self.learnt.done():
+            self.learnt.set_result(outcome)
+
+    async def _run(self, work: Callable[[Life], Coroutine[Any, Any, None]], ready: threading.Event) -> None:
+        source = self._source = Source(self._connection)
+        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        ready.set()
+        try:
+            await work(self)
+        except asyncio.CancelledError:
+            self._is_over = True
+        finally:
+            self.settle(None)
+            for errand in self._errands:
+                errand.cancel()
+            await asyncio.gather(*self._errands, return_exceptions=True)
+            await source.close()
+
+    async def _guarded(self, errand: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - this is a coroutine
+        self._errands.add(task)
+        try:
+            return await errand
+        except Refusal:
+            raise
+        except asyncio.CancelledError:
+            if self._is_over:
+                raise CannotVerify("the verifier was closed") from None
+            raise
+        except Exception as error:  # noqa: BLE001 - a caller handles refusals and nothing else
+            _log.exception("something that should not happen did")
+            raise CannotVerify(f"unexpected {type(error).__name__}") from None
+        finally:
+            self._errands.discard(task)

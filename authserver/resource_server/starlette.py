@@ -1,0 +1,58 @@
+"""For Starlette, beside the middleware of `asgi.py`: what a route asks of its caller.
+
+app.add_middleware(ResourceServer, verifier=verifier)
+
+reads = require("read")
+
+async def endpoint(request: Request) -> Response:
+    token = await reads(request)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from authserver.resource_server.asgi import CALLER, Caller
+from authserver.resource_server.errors import Refusal
+from authserver.resource_server.token import VerifiedToken
+
+Requirement = Callable[[HTTPConnection], Awaitable[VerifiedToken]]
+
+
+def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Requirement:
+    """Return a function that returns the caller's token if it has these scopes, and raises a Refusal otherwise.
+
+    `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
+    """
+
+    async def requirement(connection: HTTPConnection) -> VerifiedToken:
+        caller: Caller | None = connection.scope.get(CALLER)
+        if caller is None:
+            raise RuntimeError("the middleware authserver.resource_server.asgi.ResourceServer is missing")
+        try:
+            return await caller.require(all_of, any_of=any_of)
+        except Refusal:
+            _answer_in_time(connection)
+            raise
+
+    return requirement
+
+
+async def answer_refusal(connection: Request | WebSocket, error: Exception) -> Response:
+    """Answer a Refusal, as an exception handler of Starlette; what is none goes up, and so does a WebSocket's."""
+    if not isinstance(error, Refusal) or isinstance(connection, WebSocket):
+        raise error
+    caller: Caller = connection.scope[CALLER]
+    answer = caller.answer(error)
+    return Response(answer.body, answer.status, dict(answer.headers))
+
+
+def _answer_in_time(connection: HTTPConnection) -> None:
+    """Have the innermost application answer a Refusal: a mounted one would log it as a failure and answer 500."""
+    handlers = connection.scope.get("starlette.exception_handlers")
+    if handlers is not None:
+        handlers[0].setdefault(Refusal, answer_refusal)

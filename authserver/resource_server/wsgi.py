@@ -1,0 +1,154 @@
+"""For WSGI services, of any framework or none: a middleware.
+
+    app = ResourceServer(app, verifier=ThreadVerifier.from_config(…), require="read", except_paths=("/health",))
+
+Without `require` each view asks for itself: `token = environ["authserver"].require("read")`. The verifier starts with
+the first token, in each process of a server that forks; `with verifier:` starts it earlier, and ends it.
+"""
+
+from __future__ import annotations
+
+import http
+import io
+import sys
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Protocol
+
+from authserver.resource_server.bearer import bearer_token
+from authserver.resource_server.errors import Refusal
+from authserver.resource_server.metadata import Answer, ProtectedResource
+from authserver.resource_server.token import VerifiedToken
+from authserver.resource_server.verifier import ThreadVerifier
+
+#: Where the environ has the Caller.
+CALLER = "authserver"
+
+FORM = "application/x-www-form-urlencoded"
+
+#: How much of a form is searched for a token that must not be there.
+MAX_FORM_BYTES = 64 * 1024
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class ResourceServer:
+    """Lets into `app` whom the verifier lets in.
+
+    `require`: scopes that every request must have, "" for any good token, None to leave it to the views.
+    `except_paths`: what anybody may ask for, each path exactly. A Refusal that `app` raises, before it has begun to
+    answer, becomes the answer.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        verifier: ThreadVerifier,
+        require: Collection[str] | None = None,
+        except_paths: Collection[str] = (),
+        resource_name: str = "",
+        metadata_url: str | None = None,
+    ) -> None:
+        """`resource_name` and `metadata_url` are those of ProtectedResource."""
+        self._app = app
+        self._verifier = verifier
+        self._require = require
+        self._except_paths = frozenset(except_paths)
+        self._resource = ProtectedResource(verifier, resource_name=resource_name, metadata_url=metadata_url)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD") and self._resource.serves(path):
+            return _respond(self._resource.describe(), environ, start_response)
+        caller = environ[CALLER] = Caller(self._verifier, self._resource, environ, form=_beginning_of_form(environ))
+        try:
+            if self._require is not None and path not in self._except_paths:
+                caller.require(self._require)
+            return self._app(environ, start_response)
+        except Refusal as refusal:
+            return _respond(caller.answer(refusal), environ, start_response)
+
+
+class Caller:
+    """Who sends one request. `token` is None until it was checked."""
+
+    __slots__ = ("_bearer", "_environ", "_form", "_resource", "_verifier", "token")
+
+    def __init__(self, verifier: ThreadVerifier, resource: ProtectedResource, environ: Environ, *, form: str) -> None:
+        """`form` is the beginning of a urlencoded body."""
+        self.token: VerifiedToken | None = None
+        self._verifier = verifier
+        self._resource = resource
+        self._environ = environ
+        self._form = form
+        self._bearer = ""
+
+    def require(self, all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> VerifiedToken:
+        """Return the access token if it is good now and has these scopes; raise a Refusal."""
+        if not self._bearer:
+            authorization = self._environ.get("HTTP_AUTHORIZATION")
+            self._bearer = bearer_token(
+                () if authorization is None else (authorization,),
+                query=self._environ.get("QUERY_STRING", ""),
+                form=self._form,
+            )
+        self.token = self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)
+        return self.token
+
+    def answer(self, refusal: Refusal) -> Answer:
+        """Return what a refused request is answered with."""
+        return self._resource.refuse(refusal)
+
+
+def is_form(content_type: str) -> bool:
+    """Tell whether a body of this type is a urlencoded form."""
+    return content_type.lower().startswith(FORM)
+
+
+class _Input(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Replay(io.RawIOBase):
+    """A body whose beginning was read already."""
+
+    def __init__(self, beginning: bytes, rest: _Input, rest_bytes: int) -> None:
+        self._beginning = io.BytesIO(beginning)
+        self._rest = rest
+        self._left = rest_bytes
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        chunk = self._beginning.read(len(buffer))
+        if not chunk and self._left:
+            chunk = self._rest.read(min(len(buffer), self._left))
+            self._left -= len(chunk)
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+
+def _beginning_of_form(environ: Environ) -> str:
+    """Return the first 64 KB of a form, and leave the whole for the application."""
+    if not is_form(environ.get("CONTENT_TYPE", "")):
+        return ""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdecimal():
+        size = int(length)
+    elif environ.get("wsgi.input_terminated"):
+        size = sys.maxsize
+    else:
+        return ""
+    body: _Input = environ["wsgi.input"]
+    beginning = body.read(min(size, MAX_FORM_BYTES))
+    environ["wsgi.input"] = io.BufferedReader(_Replay(beginning, body, size - len(beginning)))
+    return beginning.decode("latin-1")
+
+
+def _respond(answer: Answer, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response(f"{answer.status} {http.HTTPStatus(answer.status).phrase}", list(answer.headers))
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]

@@ -1,0 +1,262 @@
+"""The ASGI middleware, around applications of no framework."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from authserver.resource_server import InvalidToken, Refusal, Verifier
+from authserver.resource_server.asgi import ResourceServer
+from tests.resource_server.deployment import Deployment, ask, serve_asgi
+from tests.resource_server.integration import Integration
+from tests.server import FORM
+
+DEMANDS: dict[str, Any] = {
+    "/read": {"all_of": "read"},
+    "/write": {"all_of": ["write"]},
+    "/any": {"any_of": ("admin", "write")},
+    "/form": {"all_of": "read"},
+}
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    """Ask for itself; know no lifespan."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    demand, body = DEMANDS.get(scope["path"]), b""
+    token = await scope["authserver"].require(**demand) if demand else None
+    if scope["method"] == "POST":
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message["body"], message["more_body"]
+    elif token:
+        body = json.dumps({"client_id": token.client_id}).encode()
+    known = demand or scope["path"] == "/health"
+    await send({"type": "http.response.start", "status": 200 if known else 404, "headers": []})
+    await send({"type": "http.response.body", "body": body})
+
+
+class TestAsgi(Integration):
+    """An application whose routes ask."""
+
+    kind = Verifier
+
+    @classmethod
+    @contextlib.contextmanager
+    def serve(cls, verifier: Any) -> Iterator[str]:
+        """Serve it with uvicorn, lifespan and all."""
+        with serve_asgi(ResourceServer(application, verifier=verifier, resource_name="Orders"), lifespan="on") as url:
+            yield url
+
+
+class TestWithoutLifespan(TestAsgi):
+    """The same on a server that has no lifespan: the first token starts the verifier."""
+
+    @classmethod
+    @contextlib.contextmanager
+    def serve(cls, verifier: Any) -> Iterator[str]:
+        """Serve it with lifespan off."""
+        with serve_asgi(ResourceServer(application, verifier=verifier, resource_name="Orders"), lifespan="off") as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def url(deployment: Deployment) -> Iterator[str]:
+    """Yield the URL of the application."""
+    with TestAsgi.served(deployment) as url:
+        yield url
+
+
+def verifier_threads() -> set[threading.Thread]:
+    """Return the threads of verifiers that run now."""
+    return {thread for thread in threading.enumerate() if thread.name == "authserver-verifier"}
+
+
+def test_the_verifier_lives_as_long_as_the_service(deployment: Deployment, caplog: pytest.LogCaptureFixture) -> None:
+    """It knows everything before the first request and is gone before the service is; it can have a second life."""
+    before = verifier_threads()
+    verifier = deployment.verifier(Verifier)
+    for _ in range(2):
+        with serve_asgi(ResourceServer(application, verifier=verifier), lifespan="on") as url:
+            assert verifier.status().ready
+            assert len(verifier_threads() - before) == 1
+            assert ask(url, "/read", deployment.bearer()).status == 200
+        assert verifier_threads() == before
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_wrong_secret_ends_the_start(deployment: Deployment, caplog: pytest.LogCaptureFixture) -> None:
+    """A service that could never let anybody in says so at once, without the secret."""
+    secret = "not-the-secret"
+    verifier = Verifier.from_config(
+        deployment.document, client_id=deployment.options["client_id"], client_secret=secret
+    )
+    connection = Connection("lifespan", {}, {"type": "lifespan.startup"})
+    asyncio.run(ResourceServer(application, verifier=verifier)(connection.scope, connection.receive, connection.send))
+    (failed,) = connection.sent
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "the authorization server answers 401" in failed["message"]
+    assert secret not in failed["message"] + caplog.text
+
+
+def test_the_lifespan_of_the_application_is_its_own(deployment: Deployment) -> None:
+    """What the application says of its start and end goes to the server, and the verifier is there in between."""
+    verifier = deployment.verifier(Verifier)
+    seen: list[object] = []
+
+    async def alive(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "lifespan"
+        scope["state"]["mine"] = True
+        for word in ("startup", "shutdown"):
+            seen.append(((await receive())["type"], verifier.status().ready))
+            await send({"type": f"lifespan.{word}.complete"})
+
+    with serve_asgi(ResourceServer(alive, verifier=verifier), lifespan="on"):
+        pass
+    assert seen == [("lifespan.startup", True), ("lifespan.shutdown", True)]
+
+
+def test_everything_can_be_protected(deployment: Deployment) -> None:
+    """`require` asks every request; `except_paths` are exact."""
+    verifier = deployment.verifier(Verifier)
+    app = ResourceServer(application, verifier=verifier, require="write", except_paths=("/health",))
+    with serve_asgi(app) as url:
+        assert ask(url, "/health").status == 200
+        for path in ("/health/", "/health/../read", "//health", "/healthy", "/HEALTH", "/other"):
+            assert ask(url, path).status == 401, path
+        assert ask(url, "/other", deployment.bearer("read")).status == 403
+        assert ask(url, "/.well-known/oauth-protected-resource").status == 200
+        headers = deployment.bearer("write") | {"Content-Type": FORM}
+        assert ask(url, "/other", headers, method="POST", body=b"access_token=x").status == 400
+
+
+def test_two_authorization_headers_are_400(deployment: Deployment, url: str) -> None:
+    """RS-06: which of two tokens counts is nobody's guess."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(url.rpartition(":")[2]))
+    with contextlib.closing(connection):
+        connection.putrequest("GET", "/read")
+        for _ in range(2):
+            connection.putheader("Authorization", deployment.bearer()["Authorization"])
+        connection.endheaders()
+        assert connection.getresponse().status == 400
+
+
+def test_a_form_may_come_in_parts(deployment: Deployment, url: str) -> None:
+    """RS-06: the name of the parameter may be torn in two, and what is good arrives in order."""
+    headers = deployment.bearer() | {"Content-Type": FORM}
+    assert ask(url, "/form", headers, method="POST", body=[b"a=b&access_", b"token=x"]).status == 400
+    parts = [b"a=", b"b" * 70_000, b"c" * 70_000, b"&d=e"]
+    response = ask(url, "/form", headers, method="POST", body=parts)
+    assert (response.status, response.body) == (200, b"".join(parts))
+
+
+class Connection:
+    """One connection of an ASGI server, by hand."""
+
+    def __init__(self, kind: str, headers: dict[str, str], *messages: dict[str, Any], **scope: Any) -> None:
+        """Offer `messages` to the application."""
+        self.scope: dict[str, Any] = {
+            "type": kind,
+            "path": "/read",
+            "query_string": b"",
+            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            **scope,
+        }
+        self.coming = list(messages)
+        self.sent: list[Any] = []
+
+    async def receive(self) -> dict[str, Any]:
+        """Give the next message."""
+        return self.coming.pop(0)
+
+    async def send(self, message: Any) -> None:
+        """Keep what the application says."""
+        self.sent.append(message)
+
+    def run(self, app: Any, verifier: Verifier, **options: Any) -> Sequence[Any]:
+        """Return what the application sends."""
+        return asyncio.run(self._run(ResourceServer(app, verifier=verifier, **options), verifier))
+
+    async def _run(self, app: ResourceServer, verifier: Verifier) -> Sequence[Any]:
+        async with verifier:
+            await app(self.scope, self.receive, self.send)
+        return self.sent
+
+
+def test_a_body_that_is_no_form_is_not_waited_for(deployment: Deployment) -> None:
+    """The application is called, and its caller known, before any of an upload has come."""
+
+    async def upload(scope: Any, receive: Any, send: Any) -> None:
+        await scope["authserver"].require("write")
+        assert len(connection.coming) == 1
+        await send({"type": "http.response.start", "status": 202, "headers": []})
+
+    headers = deployment.bearer() | {"Content-Type": "application/octet-stream"}
+    connection = Connection("http", headers, {"type": "http.request"}, method="POST")
+    assert connection.run(upload, deployment.verifier(Verifier))[0]["status"] == 202
+
+
+def test_what_comes_after_the_beginning_of_an_answer_is_not_hidden(deployment: Deployment) -> None:
+    """A Refusal once the answer has begun is a failure that the server has to see: it ends the connection."""
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await scope["authserver"].require()
+
+    connection = Connection("http", {}, method="GET")
+    with pytest.raises(Refusal):
+        connection.run(late, deployment.verifier(Verifier))
+    assert len(connection.sent) == 1
+
+
+def test_a_refused_websocket_is_never_accepted(deployment: Deployment) -> None:
+    """It is closed with 1008, or answered like any request by a server that can (websocket.http.response)."""
+    verifier = deployment.verifier(Verifier)
+    assert Connection("websocket", {}).run(application, verifier, require="read") == [
+        {"type": "websocket.close", "code": 1008, "reason": "An access token is required."}
+    ]
+    scope: dict[str, Any] = {"extensions": {"websocket.http.response": {}}}
+    start, body = Connection("websocket", deployment.bearer("read"), **scope).run(
+        application, verifier, require="write"
+    )
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 403)
+    assert (body["type"], json.loads(body["body"])["error"]) == ("websocket.http.response.body", "insufficient_scope")
+
+
+def test_an_open_websocket_can_ask_again(deployment: Deployment) -> None:
+    """Once its token is revoked it is closed with 1008."""
+    bearer = deployment.bearer()
+
+    async def chat(scope: Any, receive: Any, send: Any) -> None:
+        await scope["authserver"].require("read")
+        await send({"type": "websocket.accept"})
+        await asyncio.to_thread(deployment.revoke, bearer)
+        async with asyncio.timeout(5):
+            while True:
+                await scope["authserver"].require("read")
+                await asyncio.sleep(0.01)
+
+    accepted, closed = Connection("websocket", bearer).run(chat, deployment.verifier(Verifier))
+    assert accepted == {"type": "websocket.accept"}
+    assert closed == {"type": "websocket.close", "code": 1008, "reason": InvalidToken.description}
+
+
+def test_no_framework_is_needed() -> None:
+    """The library, and what is for ASGI and WSGI at large, imports none of them."""
+    program = (
+        "import sys, authserver.resource_server.asgi, authserver.resource_server.wsgi;"
+        "print(*{'starlette', 'fastapi', 'flask', 'werkzeug', 'django', 'mcp'} & set(sys.modules))"
+    )
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert printed.stdout.strip() == ""

@@ -1,0 +1,60 @@
+"""Where a token may stand in a request (RFC 6750 §2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from authserver.resource_server import InvalidToken, MalformedRequest, MissingToken, bearer_token
+
+
+@pytest.mark.parametrize("value", ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c", "Bearer a.b.c  "])
+def test_the_header(value: str) -> None:
+    """RFC 9110 §11.1: the scheme in any case, with spaces around the token."""
+    assert bearer_token([value]) == "a.b.c"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer ", "Basic Zm9vOmJhcg==", "Bearera.b.c", "Bearer\ta", "Token x"]
+)
+def test_no_token(value: str) -> None:
+    """RFC 6750 §3.1: another scheme or none is a missing token."""
+    with pytest.raises(MissingToken):
+        bearer_token([value])
+    with pytest.raises(MissingToken):
+        bearer_token([])
+
+
+@pytest.mark.parametrize("token", ["a b", "a,Bearer b", 'a"', "é", "a\tb", "a\n", "\x00", "=", "a=b", "\ud800", "a;b"])
+def test_what_is_no_token(token: str) -> None:
+    """RFC 6750 §2.1: characters outside b64token are an invalid token."""
+    with pytest.raises(InvalidToken):
+        bearer_token([f"Bearer {token}"])
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        *("access_token=x", "access_token=", "access_token", "a=b&access_token=x", "&&access_token=x"),
+        *("access%5Ftoken=x", "%61ccess_token=x", "access_toke%6E=x", "a=b&%61%63cess_token"),
+    ],
+)
+def test_rs_06_query_and_form(encoded: str) -> None:
+    """RS-06: a token in the query or the form is 400 invalid_request, alone or beside one in the header."""
+    for header in ([], ["Bearer a.b.c"], ["Basic x"]):
+        with pytest.raises(MalformedRequest):
+            bearer_token(header, query=encoded)
+        with pytest.raises(MalformedRequest):
+            bearer_token(header, form=encoded)
+
+
+def test_rs_06_two_headers() -> None:
+    """RS-06: more than one Authorization header is 400, also when they are the same."""
+    for second in ("Bearer a.b.c", "Basic x", ""):
+        with pytest.raises(MalformedRequest):
+            bearer_token(["Bearer a.b.c", second])
+
+
+@pytest.mark.parametrize("encoded", ["", "a=access_token", "access_tokens=x", "Access_Token=x", "a=%61", "%", "%zz=%"])
+def test_rs_06_other_parameters(encoded: str) -> None:
+    """RS-06: a parameter that only looks like it is none."""
+    assert bearer_token(["Bearer a.b.c"], query=encoded, form=encoded) == "a.b.c"

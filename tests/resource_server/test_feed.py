@@ -1,0 +1,237 @@
+"""The feed as a verifier follows it: lost, slow, malformed; what it says is known, and what is not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from authserver.core.identifiers import new_token_id
+from authserver.resource_server import CannotVerify, InvalidToken, ThreadVerifier
+from tests.redis_server import wait_for
+from tests.resource_server.scripted import FEED, Scripted, answer, scripted, send
+from tests.server import claims_of
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    """Run a scripted server."""
+    with scripted() as running:
+        yield running
+
+
+def entry(kind: str, value: str, **changes: Any) -> dict[str, Any]:
+    """Return an entry that refuses everything issued until now."""
+    now = int(time.time())
+    return {"kind": kind, "value": value, "revoked_at_ms": now * 1000 + 1000, "expires_at": now + 7200, **changes}
+
+
+def revoke(server: Scripted, token: str) -> None:
+    """Have the feed tell of a revoked token."""
+    server.entries.append(entry("jti", claims_of(token)["jti"]))
+
+
+def is_refused(verifier: ThreadVerifier, token: str) -> bool:
+    """Tell whether a token is refused as revoked."""
+    try:
+        verifier.verify(token)
+    except InvalidToken as refusal:
+        return refusal.reason == "revoked"
+    return False
+
+
+def test_rs_07_a_lost_feed(server: Scripted) -> None:
+    """RS-07: the list is kept; past the age that is allowed nobody is let in until the feed is back; it is counted."""
+    good, revoked = server.issuer.mint(), server.issuer.mint()
+    revoke(server, revoked)
+    with (
+        server.verifier(max_staleness_seconds=3) as closed,
+        server.verifier(max_staleness_seconds=3, fail_open=True) as opened,
+    ):
+        server.answers[FEED] = answer(503, {}, retry_after="1")
+        wait_for(lambda: closed.status().feed_failures > 1, "the loss")
+        assert is_refused(closed, revoked)
+        assert closed.verify(good)
+        assert closed.status().ready
+        wait_for(lambda: closed.status().staleness_seconds > 3, "the age")
+        with pytest.raises(CannotVerify, match="too old"):
+            closed.verify(good)
+        with pytest.raises(InvalidToken):
+            closed.verify(good + "A")
+        assert (closed.status().ready, closed.status().unavailable, closed.status().refused) == (False, 1, 2)
+        wait_for(lambda: opened.status().staleness_seconds > 3, "the age")
+        assert opened.status().ready
+        assert opened.verify(good)
+        assert is_refused(opened, revoked)
+        server.answers.clear()
+        wait_for(lambda: closed.status().ready, "the feed", seconds=5)
+        assert closed.verify(good)
+        assert is_refused(closed, revoked)
+
+
+def test_rs_07_no_feed_from_the_start(server: Scripted) -> None:
+    """RS-07: without a first answer nothing is known; `fail_open` lets in whoever has a good token."""
+    server.answers[FEED] = answer(500, {})
+    token = server.issuer.mint()
+    with server.verifier() as closed, server.verifier(fail_open=True) as opened:
+        with pytest.raises(CannotVerify):
+            closed.verify(token)
+        assert opened.verify(token)
+        status = closed.status()
+        assert (status.ready, status.staleness_seconds, status.as_of) == (False, float("inf"), 0.0)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_wants_to_be_left_alone(server: Scripted, status: int) -> None:
+    """RFC 9110 §10.2.3: Retry-After is obeyed, and no longer than a third of the age that is allowed."""
+    with server.verifier(max_staleness_seconds=6) as verifier:
+        server.answers[FEED] = answer(status, {}, retry_after="3600")
+        wait_for(lambda: verifier.status().feed_failures == 1, "the answer")
+        started = time.monotonic()
+        wait_for(lambda: verifier.status().feed_failures == 2, "the next question")
+        assert 1.9 < time.monotonic() - started < 3.5
+
+
+@pytest.mark.parametrize("value", ["soon", "Wed, 21 Oct 2026 07:28:00 GMT", "٣"])
+def test_a_retry_after_that_is_none(server: Scripted, value: str) -> None:
+    """What is no number of seconds is not obeyed: the pauses are our own."""
+    encoded = value.encode().decode("latin-1")
+    with server.verifier() as verifier:
+        server.answers[FEED] = answer(503, {}, retry_after=encoded)
+        wait_for(lambda: verifier.status().feed_failures > 3, "further questions", seconds=5)
+
+
+ODD_MEMBERS: list[dict[str, Any]] = [
+    *({"kind": "tenant"}, {"kind": None}, {"kind": []}, {"value": 5}, {"value": None}, {"revoked_at_ms": "1"}),
+    *({"revoked_at_ms": 1.5}, {"revoked_at_ms": True}, {"expires_at": None}, {"expires_at": float("nan")}),
+]
+MALFORMED: list[Any] = [
+    *({"cursor": None}, {"cursor": 5}, {"cursor": "x" * 10_000}, {"cursor": "é"}, {"cursor": "\ud800"}),
+    *({"cursor": "a\nb"}, {"as_of": None}, {"as_of": "1"}, {"as_of": True}, {"as_of": float("nan")}, {"as_of": -1}),
+    *({"as_of": float("inf")}, {"as_of": 1e300}, {"as_of": 10**400}, {"snapshot": 1}, {"snapshot": None}),
+    *({"more": "no"}, {"more": None}, {"jwks": 5}, {"jwks": "\ud800"}, {"jwks": "x" * 10_000}),
+    *({"entries": None}, {"entries": {}}, {"entries": ""}, {"entries": "x"}, {"entries": [None]}, {"entries": [[]]}),
+    *({"entries": [change]} for change in ({}, {"kind": "jti"})),
+    *({"entries": [entry("client", "cl_9") | change]} for change in ODD_MEMBERS),
+    *({"entries": [entry("jti", value)]} for value in ("", "x", "\ud800", "019a0000-0000-7000-8000-00000000000g")),
+    {"more": True},
+]
+
+
+def await_failure(verifier: ThreadVerifier, what: str) -> None:
+    """Wait until one more answer has been found bad."""
+    failures = verifier.status().feed_failures
+    wait_for(lambda: verifier.status().feed_failures > failures, what)
+
+
+def await_news(verifier: ThreadVerifier, as_of: float) -> None:
+    """Wait until more is known than at a moment."""
+    wait_for(lambda: verifier.status().as_of > as_of, "the honest page")
+
+
+def test_malformed_pages_are_not_known(server: Scripted) -> None:
+    """RS-08: none of them ends the follower, moves its position or makes the list look fresh; the next honest one does.
+
+    An entry of a kind that is not known here counts as malformed: better closed than blind.
+    """
+    token = server.issuer.mint()
+    with server.verifier(max_staleness_seconds=600) as verifier:
+        copy = verifier.engine.check.revocations if verifier.engine.check else pytest.fail("not started")
+        for change in MALFORMED:
+            before = verifier.status().as_of
+            server.answers[FEED] = answer(200, {**server.page("e.0"), "as_of": before + 5000, **change})
+            await_failure(verifier, repr(change)[:80])
+            assert copy.cursor == "e.0"
+            assert before <= verifier.status().as_of < before + 5000
+            assert verifier.verify(token)
+            del server.answers[FEED]
+            await_news(verifier, before)
+        revoke(server, token)
+        wait_for(lambda: is_refused(verifier, token), "the revocation", seconds=3)
+
+
+def test_an_unknown_kind_closes(server: Scripted) -> None:
+    """RS-08: a server that revokes in a way that is not known here is followed no further: after the age, 503."""
+    token = server.issuer.mint()
+    server.entries.append(entry("planet", "earth"))
+    with server.verifier() as verifier, pytest.raises(CannotVerify):
+        verifier.verify(token)
+
+
+def test_a_first_page_that_is_no_snapshot(server: Scripted) -> None:
+    """RS-08: news without what was before it is no beginning."""
+    server.answers[FEED] = lambda handler: send(handler, 200, {**server.page(None), "snapshot": False})
+    with server.verifier() as verifier, pytest.raises(CannotVerify):
+        verifier.verify(server.issuer.mint())
+
+
+def test_a_snapshot_that_breaks_off_replaces_nothing(server: Scripted) -> None:
+    """A new epoch whose snapshot fails in the middle leaves the old list as it is, whatever comes after it."""
+    token = server.issuer.mint()
+    revoke(server, token)
+    with server.verifier() as verifier:
+        assert is_refused(verifier, token)
+        broken = {**server.page(None), "cursor": "f.1", "entries": [entry("client", "cl_9"), entry("jti", "x")]}
+        failures = verifier.status().feed_failures
+        server.answers[FEED] = answer(200, broken)
+        wait_for(lambda: verifier.status().feed_failures > failures, "the broken snapshot")
+        answers = verifier.status().feed_answers
+        del server.answers[FEED]
+        wait_for(lambda: verifier.status().feed_answers > answers, "the old epoch")
+        assert is_refused(verifier, token)
+
+
+def test_a_snapshot_of_several_pages(server: Scripted) -> None:
+    """The old list holds until the last page of the new one; a disconnect in between is gone on from."""
+    before, inside = server.issuer.mint(), server.issuer.mint()
+    revoke(server, before)
+    pages = {
+        "e.1": {"cursor": "f.1", "snapshot": True, "more": True, "entries": [entry("jti", claims_of(inside)["jti"])]},
+        "f.1": {"cursor": "f.2", "snapshot": False, "more": True, "entries": [entry("client", "cl_9")]},
+        "f.2": {"cursor": "f.3", "snapshot": False, "more": False, "entries": [entry("jti", claims_of(before)["jti"])]},
+        "f.3": {"cursor": "f.3", "snapshot": False, "more": False, "entries": []},
+    }
+    passed: list[str] = []
+
+    def feed(handler: BaseHTTPRequestHandler) -> None:
+        after = parse_qs(urlsplit(handler.path).query)["after"][0]
+        passed.append(after)
+        if passed.count(after) == 1:
+            send(handler, 500, {})  # each page fails once
+        else:
+            assert is_refused(verifier, before)
+            time.sleep(0.01 if after != "f.3" else 0.2)
+            send(handler, 200, {**server.page("e.0"), **pages[after]})
+
+    with server.verifier() as verifier:
+        server.answers[FEED] = feed
+        wait_for(lambda: is_refused(verifier, inside), "the new list")
+        assert is_refused(verifier, before)
+        assert verifier.status().revocations == 3
+
+
+def test_a_clock_far_ahead_forgets_nothing(server: Scripted) -> None:
+    """RS-09: an entry goes when its tokens have expired by our clock too, which judges them."""
+    token = server.issuer.mint()
+    revoke(server, token)
+    with server.verifier() as verifier:
+        server.answers[FEED] = lambda handler: send(handler, 200, {**server.page("e.1"), "as_of": time.time() + 10**8})
+        wait_for(lambda: verifier.status().as_of > time.time() + 10**7, "the server's clock")
+        assert is_refused(verifier, token)
+
+
+def test_entries_that_have_expired_are_dropped(server: Scripted) -> None:
+    """RS-09: what no living token can match is not kept."""
+    old_ms = int(time.time() - 90_000) * 1000
+    server.entries += [
+        entry("jti", new_token_id(old_ms), expires_at=old_ms // 1000 + 3600),
+        entry("client", "cl_9", expires_at=old_ms // 1000),
+        entry("client", "cl_8"),
+    ]
+    with server.verifier() as verifier:
+        wait_for(lambda: verifier.status().feed_answers > 0, "the feed")
+        assert verifier.status().revocations == 1

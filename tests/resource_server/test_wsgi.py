@@ -1,0 +1,102 @@
+"""The WSGI middleware, around applications of no framework."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from authserver.resource_server import ThreadVerifier
+from authserver.resource_server.wsgi import ResourceServer
+from tests.resource_server.deployment import Deployment, ask, serve_wsgi
+from tests.resource_server.integration import Integration
+from tests.server import FORM
+
+DEMANDS: dict[str, Any] = {
+    "/read": {"all_of": "read"},
+    "/write": {"all_of": ["write"]},
+    "/any": {"any_of": ("admin", "write")},
+    "/form": {"all_of": "read"},
+}
+
+
+def application(environ: Any, start_response: Any) -> list[bytes]:
+    """Ask for itself."""
+    demand, body = DEMANDS.get(environ["PATH_INFO"]), b""
+    token = environ["authserver"].require(**demand) if demand else None
+    if environ["REQUEST_METHOD"] == "POST":
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    elif token:
+        body = json.dumps({"client_id": token.client_id}).encode()
+    known = demand or environ["PATH_INFO"] == "/health"
+    start_response("200 OK" if known else "404 Not Found", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+class TestWsgi(Integration):
+    """An application whose views ask."""
+
+    kind = ThreadVerifier
+
+    @classmethod
+    @contextlib.contextmanager
+    def serve(cls, verifier: Any) -> Iterator[str]:
+        """Serve it with wsgiref; the first token starts the verifier."""
+        with serve_wsgi(ResourceServer(application, verifier=verifier, resource_name="Orders")) as url:
+            yield url
+
+
+@pytest.fixture(scope="module")
+def verifier(deployment: Deployment) -> Iterator[ThreadVerifier]:
+    """Yield a verifier that has started."""
+    with deployment.verifier(ThreadVerifier) as verifier:
+        assert verifier.status().ready
+        yield verifier
+
+
+def test_everything_can_be_protected(deployment: Deployment, verifier: ThreadVerifier) -> None:
+    """`require` asks every request; `except_paths` are exact."""
+    app = ResourceServer(application, verifier=verifier, require="write", except_paths=("/health", "/café"))
+    with serve_wsgi(app) as url:
+        assert ask(url, "/health").status == 200
+        assert ask(url, "/caf%C3%A9").status == 404
+        for path in ("/health/", "/health/../read", "/healthy", "/HEALTH", "/caf%E9", "/other"):
+            assert ask(url, path).status == 401, path
+        assert ask(url, "/other", deployment.bearer("read")).status == 403
+        headers = deployment.bearer("write") | {"Content-Type": FORM}
+        assert ask(url, "/other", headers, method="POST", body=b"access_token=x").status == 400
+
+
+def test_a_form_without_a_length_is_looked_at_where_the_server_ends_it(
+    deployment: Deployment, verifier: ThreadVerifier
+) -> None:
+    """RS-06: a chunked form, as servers hand it on that say `wsgi.input_terminated`; without that it is not touched."""
+    for terminated, status in ((True, "400 Bad Request"), (False, "200 OK")):
+        said: list[Any] = []
+        body = io.BytesIO(b"a=b&access_token=x")
+        environ = {
+            "REQUEST_METHOD": "PUT",
+            "PATH_INFO": "/health",
+            "CONTENT_TYPE": FORM,
+            "HTTP_AUTHORIZATION": deployment.bearer()["Authorization"],
+            "wsgi.input": body,
+            "wsgi.input_terminated": terminated,
+        }
+        app = ResourceServer(application, verifier=verifier, require="")
+        app(environ, lambda *answer, said=said: said.append(answer))
+        assert said[0][0] == status
+        assert (body.tell() > 0) is terminated
+
+
+def test_a_head_request_is_refused_without_a_body(verifier: ThreadVerifier) -> None:
+    """RFC 9110 §9.3.2: the header fields are those of GET."""
+    app = ResourceServer(application, verifier=verifier, require="read")
+    with httpx2.Client(transport=httpx2.WSGITransport(app), base_url="http://service") as client:
+        response = client.head("/read")
+        assert (response.status_code, response.content) == (401, b"")
+        assert int(response.headers["content-length"]) > 0
