@@ -21,7 +21,7 @@ from authserver.core.errors import (
 )
 from authserver.core.ports import AuditSink
 from authserver.wire.door import REQUEST_ID_KEY
-from authserver.wire.http import Answer, Receive, Request, Scope, Send
+from authserver.wire.http import Answer, Receive, Request, Scope, Send, parked_of
 
 MAX_PATH_VALUE_BYTES = 255
 
@@ -42,7 +42,9 @@ class AdminEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI 3); errors of the table become problem details, others go to the front door."""
-        request = Request(scope["method"], scope["headers"], scope["query_string"], receive, "", {})
+        request = Request(
+            scope["method"], scope["headers"], scope["query_string"], receive, "", {}, parked=parked_of(scope)
+        )
         try:
             answer = await self._answer(request, scope.get("path_params", {}))
         except AuthServerError as error:

@@ -32,7 +32,11 @@ class RevocationsEndpoint:
         request.notes["client_id"] = credentials.client_id
         after = _position(query.get("after"), self._epoch)
         page = await self._feed.read(
-            credentials, after=after, jwks=query.get("jwks"), wait_seconds=_wait_seconds(query.get("wait"))
+            credentials,
+            after=after,
+            jwks=query.get("jwks"),
+            wait_seconds=_wait_seconds(query.get("wait")),
+            parked=request.parked,
         )
         request.notes["entries"] = len(page.entries)
         return json_answer(

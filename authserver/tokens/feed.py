@@ -6,6 +6,7 @@ Each answer also says which JWK Set is published: a verifier hears of a new key 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from authserver.core.clock import Clock
@@ -60,12 +61,19 @@ class RevocationFeed:
         self._clock = clock
 
     async def read(
-        self, credentials: Credentials, *, after: int | None, jwks: str | None, wait_seconds: int
+        self,
+        credentials: Credentials,
+        *,
+        after: int | None,
+        jwks: str | None,
+        wait_seconds: int,
+        parked: AbstractContextManager[None],
     ) -> FeedPage:
         """Return what came after `after`, waiting up to `wait_seconds` for something; None starts from nothing.
 
         Other published keys end a wait as a revocation does. `jwks` is the digest of the key set that the reader
         has, None when it does not say: the answer does not wait for a reader that has another one than the present.
+        The wait is spent within `parked`: a thousand readers that wait must leave room for others' requests.
         Raises InvalidClient, AccessDenied for a client that serves no resource, TemporarilyUnavailable.
         """
         caller = (await self._door.admit(credentials)).client
@@ -74,7 +82,8 @@ class RevocationFeed:
             raise AccessDenied("the client is no resource server")
         is_up_to_date = after == self._revocations.position and jwks in {None, self._keys.jwks_digest()}
         if is_up_to_date and wait_seconds:
-            await self._revocations.news.wait(wait_seconds)
+            with parked:
+                await self._revocations.news.wait(wait_seconds)
         as_of_ms = self._clock()
         await self._gate.require_complete()
         page = await self._page(after, as_of_ms)

@@ -21,7 +21,7 @@ from authserver.core.errors import AuthServerError, MethodNotAllowed, NotFound, 
 from authserver.telemetry.logs import current_request_id, request_log
 from authserver.telemetry.metrics import Metrics
 from authserver.wire.answers import error_answer
-from authserver.wire.http import Answer, ClientGone, Endpoint, Receive, Request, Scope, Send
+from authserver.wire.http import Answer, ClientGone, Endpoint, Receive, Request, Scope, Send, parked_of
 from authserver.wire.response import send_answer
 
 #: Where an ASGI application behind the door finds the request id.
@@ -133,6 +133,7 @@ class FrontDoor:
                     receive,
                     address,
                     notes,
+                    parked=parked_of(scope),
                 )
                 answer = await self._answer(endpoint, request, request_id)
                 status = answer.status

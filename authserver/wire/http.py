@@ -19,6 +19,33 @@ NO_STORE = (b"cache-control", b"no-store")
 JSON = (b"content-type", b"application/json")
 
 
+class Parked:
+    """Counts the requests that wait within `with parked:` for somebody else; they keep nobody from being served."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> None:
+        """Begin to wait."""
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        """Have what was waited for, or give up."""
+        self.count -= 1
+
+
+#: Where the state of an ASGI scope holds the Parked of its server.
+PARKED_KEY = "authserver.parked"
+
+
+def parked_of(scope: Scope) -> Parked:
+    """Return the server's; one that nobody looks at under a server that has none."""
+    state = scope.get("state")
+    return (state and state.get(PARKED_KEY)) or Parked()
+
+
 class ClientGone(Exception):
     """The client hung up before its request was complete."""
 
@@ -28,7 +55,8 @@ class Request:
     """A request on its way.
 
     `notes` are fields for its line in the log: ids and outcomes, never secrets. `challenge` says whether a
-    401 names the Basic scheme: clients that sent their secret in the body did not ask for it.
+    401 names the Basic scheme: clients that sent their secret in the body did not ask for it. What takes long and is
+    no work of ours is awaited within `parked`.
     """
 
     method: str
@@ -38,6 +66,7 @@ class Request:
     address: str
     notes: dict[str, object]
     challenge: bool = True
+    parked: Parked = field(default_factory=Parked, repr=False)
 
     def header_values(self, name: bytes) -> list[bytes]:
         """Return all values of a header, `name` in lower case."""
@@ -50,6 +79,10 @@ class Request:
                 raise UnsupportedMediaType("the body has a content coding")
             if name == b"content-length" and not (value.isdigit() and int(value[:20]) <= MAX_BODY_BYTES):
                 raise PayloadTooLarge(f"more than {MAX_BODY_BYTES} bytes announced")
+        with self.parked:
+            return await self._received()
+
+    async def _received(self) -> bytes:
         message = await self.receive()
         if message["type"] == "http.request" and not message.get("more_body"):
             return self._capped(message["body"])

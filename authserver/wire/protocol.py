@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from authserver.wire.http import PARKED_KEY
 from authserver.wire.request_head import Limits, head_fault, refusal
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class GuardedProtocol(HttpToolsProtocol):
         """Begin between requests; all but `limits` comes from uvicorn."""
         super().__init__(config, server_state, app_state, _loop)
         self.limits = limits
+        self.app_state = {**app_state, PARKED_KEY: limits.parked}
         self.url = b""
         self.phase: Phase = "between"
         self.since = 0.0
@@ -186,7 +188,10 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             return HTTPStatus.SERVICE_UNAVAILABLE
         limits = self.limits
-        if len(self.tasks) < limits.max_requests and len(self.connections) <= limits.max_connections:
+        if (
+            len(self.tasks) - limits.parked.count < limits.max_requests
+            and len(self.connections) <= limits.max_connections
+        ):
             return None
         healthy = httptools.parse_url(self.url).path in HEALTH_PATHS
         return None if healthy else HTTPStatus.SERVICE_UNAVAILABLE

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
+
+from authserver.wire.http import Parked
 
 # uri-host [":" port] (RFC 9110 §7.2, RFC 3986 §3.2.2) without percent-encoding and sub-delims, which no host we serve
 # has, and not empty (RFC 9110 §4.2.1).
@@ -28,7 +30,8 @@ class Limits:
         max_body_bytes: the declared Content-Length, or the bytes on the wire of a chunked body, framing included
             (whatever shares a read with the head, at most `max_head_bytes`, is not counted).
         max_connections: open connections; beyond, each new request is answered 503.
-        max_requests: requests in the application at once, long-polls included; beyond, 503.
+        max_requests: requests in the application at once that are not `parked`; beyond, 503.
+        parked: counts those that wait for news, or for the rest of their body.
 
     """
 
@@ -41,6 +44,7 @@ class Limits:
     max_body_bytes: int = 1024 * 1024
     max_connections: int = 10_000
     max_requests: int = 2_000
+    parked: Parked = field(default_factory=Parked, compare=False)
 
 
 def head_fault(version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]], limits: Limits) -> HTTPStatus | None:
