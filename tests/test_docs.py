@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 _CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_PROGRAM = re.compile(r"^```(?:python|caddyfile|nginx)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _JSON = re.compile(r"^```json\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\((?!https?:|#|mailto:)([^)#]+)")
 _END = "---end-of-output---"
@@ -72,6 +73,14 @@ def test_the_commands_of_a_page_print_what_it_shows(path: Path, tmp_path: Path) 
     assert len(outputs) == len(steps) + 1, run.stderr
     for (command, expected), output in zip(steps, outputs, strict=False):
         assert _masked(output) == _masked(expected), f"$ {command}\n{run.stderr}"
+
+
+def test_what_the_readme_shows_of_other_pages_is_run_there() -> None:
+    """Each program and configuration in the README stands in a page whose own test runs it."""
+    pages = [path.read_text(encoding="utf-8") for path in ROOT.glob("docs/**/*.md")]
+    shown = _PROGRAM.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(shown) >= 3
+    assert [block for block in shown if not any(block in page for page in pages)] == []
 
 
 def test_the_reference_is_that_of_the_code() -> None:
