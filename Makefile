@@ -52,6 +52,7 @@ fmt: setup ## format and fix what can be fixed
 	@$(BIN)/ruff check --quiet --fix .
 
 bench: setup ## our figures beside the peers', in one run
+	@tests/system_packages wrk nginx=nginx-light $(SERVERS)
 	@$(BIN)/python -m tests.benchmarks
 
 fuzz: setup ## the long form of the fuzz tests

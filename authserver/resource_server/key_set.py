@@ -18,7 +18,7 @@ from authserver.jose.compact import JwsKey, decode_segment
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.strict_json import read_object
 
-MAX_KEYS = 100
+MAX_KEYS = 1_000
 MAX_HEADER_CHARACTERS = 2048
 RSA_EXPONENT = "AQAB"  # 65537: a longer one makes each verification slower
 RSA_BITS = range(2048, 4097)

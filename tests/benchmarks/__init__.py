@@ -3,9 +3,12 @@
 From the top down:
 
     __main__      the command line: sections in, one report out
-    sections/     one question each, from tokens a second to a million revocations
+    sections/     one question each, from tokens a second to a check by the library
     bench         what every section is given
     own_server    starts our server and fills it with clients
+    protected     a resource on it, and what a verifier needs
+    programs/     services that use the library, measured from inside
+    talk          how the bench speaks with them
     peer_servers  installs and starts the servers under peers/
     ceiling_app   the least a Python server can do: bare uvicorn, and one signature more
     report        the tables, as text, Markdown and JSON
@@ -19,5 +22,5 @@ From the top down:
     errors        the one error of this package
     progress      lines on standard error
 
-It needs Linux and wrk; the peers need Node.js. Nothing here asserts a speed.
+It needs Linux and wrk; the peers need Node.js, forward-auth needs nginx. Nothing here asserts a speed.
 """

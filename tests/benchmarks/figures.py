@@ -154,14 +154,23 @@ def compare_tails(claim: str, ours: Figure, theirs: Figure) -> Finding:
     )
 
 
-def at_most(section: str, claim: str, *, measured: float, limit: float, unit: str, decimals: int = 0) -> Finding:
-    """Return a single measured value against its limit; both are shown in `unit`."""
+def at_most(
+    section: str,
+    claim: str,
+    *,
+    measured: float,
+    limit: float,
+    unit: str,
+    decimals: int = 0,
+    of: Sequence[Figure] = (),
+) -> Finding:
+    """Return a single measured value against its limit; both are shown in `unit`. `of` are the figures it is from."""
     return Finding(
         section=section,
         claim=claim,
         measured=f"{measured:,.{decimals}f} {unit}",
         target=f"≤ {limit:,} {unit}",
-        verdict=_verdict(holds=measured <= limit),
+        verdict=_verdict(*of, holds=measured <= limit),
     )
 
 

@@ -1,8 +1,8 @@
--- wrk script: sends prepared form posts in turn and prints one line of results.
+-- wrk script: sends prepared requests in turn and prints one line of results.
 --
---   wrk … -s load.lua URL -- REQUESTS [ANSWERS]
+--   wrk … -s load.lua URL -- REQUESTS METHOD [ANSWERS]
 --
--- REQUESTS  a file with one request per line: the Authorization value, a tab, the form body.
+-- REQUESTS  a file with one request per line: the Authorization value, a tab, the form body, if any.
 --           They are sent from the first line to the last, then from the first again.
 -- ANSWERS   where to write each answer's body, one per line; left out while measuring.
 
@@ -21,14 +21,16 @@ end
 function init(arguments)
   for line in io.lines(arguments[1]) do
     local authorization, body = line:match("^([^\t]*)\t(.*)$")
-    local headers = {
-      ["Authorization"] = authorization,
-      ["Content-Type"] = "application/x-www-form-urlencoded",
-    }
-    requests[#requests + 1] = wrk.format("POST", nil, headers, body)
+    local headers = { ["Authorization"] = authorization }
+    if body == "" then
+      body = nil
+    else
+      headers["Content-Type"] = "application/x-www-form-urlencoded"
+    end
+    requests[#requests + 1] = wrk.format(arguments[2], nil, headers, body)
   end
-  if arguments[2] then
-    keep_answers(arguments[2])
+  if arguments[3] then
+    keep_answers(arguments[3])
   end
 end
 

@@ -65,7 +65,7 @@ class LoadGenerator:
             file.writelines(lines)
         command = [self._executable, f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(_SCRIPT)]
         address = f"http://{LOOPBACK}:{load.port}{load.path}"
-        arguments = [*command, address, "--", str(self._requests), *script_arguments]
+        arguments = [*command, address, "--", str(self._requests), load.method, *script_arguments]
         server_before, load_before = load.running.cpu_seconds(), _waited_for_cpu_seconds()
         finished = subprocess.run(pinned(arguments, self._cores), capture_output=True, text=True, check=False)
         return replace(

@@ -18,6 +18,10 @@ class Options:
     revocations: int = 1_000_000
     starts: int = 5
     revoked_elsewhere: int = 10_000
+    revoked_at_library: int = 1_000
+    disconnects: int = 100
+    rotations: int = 100
+    checks: int = 20_000
     memory_seconds: int = 60
     only: tuple[str, ...] = ()
     unpinned: bool = False
@@ -36,6 +40,10 @@ QUICK = replace(
     starts=2,
     memory_seconds=6,
     revoked_elsewhere=200,
+    revoked_at_library=30,
+    disconnects=6,
+    rotations=6,
+    checks=2_000,
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.processes import running
-from tests.benchmarks.server import AUDIENCE, SCOPE, Client, Connection, Server
+from tests.benchmarks.server import AUDIENCE, JSON, SCOPE, Client, Connection, Server
 
 OWN_NAME = "authserver"
 
@@ -68,14 +68,19 @@ def create_client(data: Path, name: str, settings: Mapping[str, str] | None = No
 
 def create_clients(data: Path, server: Server, count: int) -> list[Client]:
     """Create `count` clients with the management API."""
-    token = (data / "admin-token").read_text(encoding="ascii").strip()
+    authorization = admin_authorization(data)
     clients = []
     with Connection(server.port) as connection:
         for number in range(count):
             wanted = {"client_name": f"benchmark {number}", "scope": SCOPE, "audiences": [AUDIENCE]}
-            created = connection.post("/admin/v1/clients", f"Bearer {token}", "application/json", json.dumps(wanted))
+            created = connection.post("/admin/v1/clients", authorization, JSON, json.dumps(wanted))
             clients.append(Client(created["client_id"], created["client_secret"]))
     return clients
+
+
+def admin_authorization(data: Path) -> str:
+    """Return the Authorization value for the management API of the server on the folder `data`."""
+    return f"Bearer {(data / 'admin-token').read_text(encoding='ascii').strip()}"
 
 
 def _environment(data: Path) -> dict[str, str]:

@@ -67,11 +67,22 @@ class RunningProcess:
 
     def resident_megabytes(self) -> float:
         """Return the memory that the process and its children hold now (RSS, in MB of 10⁶ bytes)."""
-        return sum(_resident_bytes(pid) for pid in _family(self.process.pid)) / 1_000_000
+        return sum(resident_bytes(pid) for pid in _family(self.process.pid)) / 1_000_000
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the process and its children have taken until now, user and system."""
         return sum(_cpu_ticks(pid) for pid in _family(self.process.pid)) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """Several processes that answer a request together."""
+
+    members: Sequence[RunningProcess]
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that all of them have taken until now."""
+        return sum(member.cpu_seconds() for member in self.members)
 
 
 @contextmanager
@@ -95,7 +106,7 @@ def running(
     try:
         yield RunningProcess(process, log)
     finally:
-        _stop(process)
+        stop(process)
 
 
 @contextmanager
@@ -113,7 +124,8 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """End a process by SIGTERM, or by SIGKILL when that takes too long."""
     process.terminate()
     try:
         process.wait(_STOP_SECONDS)
@@ -128,7 +140,8 @@ def _family(pid: int) -> list[int]:
     return [pid, *(member for child in own for member in _family(child))]
 
 
-def _resident_bytes(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
+    """Return the memory that one process holds now (RSS)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 

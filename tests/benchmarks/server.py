@@ -10,7 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from tests.benchmarks.errors import BenchmarkError
-from tests.benchmarks.processes import LOOPBACK, RunningProcess
+from tests.benchmarks.processes import LOOPBACK, Processes, RunningProcess
 
 SCOPE = "read write"
 AUDIENCE = "https://api.example.com"
@@ -18,6 +18,7 @@ AUDIENCE = "https://api.example.com"
 _ANSWER_SECONDS = 60
 _READINESS_PAUSE_SECONDS = 0.002
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +46,22 @@ class FormPost:
 class Load:
     """Requests for one endpoint of a server, and the member of the answer that is true when it did its work."""
 
-    running: RunningProcess
+    running: RunningProcess | Processes
+    """Whose CPU time counts."""
     port: int
     path: str
     posts: Sequence[FormPost]
     proof: str
     only_once: bool = False
     """Whether a measurement is void that has sent a request for the second time."""
+    method: str = "POST"
+    """A GET has no form: the bodies are empty."""
 
     def prove(self) -> None:
         """Send the first request; BenchmarkError unless the answer is what the measurement is about."""
         first = self.posts[0]
         with Connection(self.port) as connection:
-            answer = connection.post(self.path, first.authorization, FORM, first.body)
+            answer = connection.send(self.method, self.path, first.authorization, FORM, first.body)
         if not answer.get(self.proof):
             raise BenchmarkError(f"{self.path} answered without {self.proof}: {json.dumps(answer)}")
 
@@ -93,6 +97,11 @@ class Server:
         authorization = client.basic()
         posts = [FormPost(authorization, urlencode({"token": token})) for token in tokens]
         return Load(self.running, self.port, self.introspection_path, posts, proof="active", only_once=only_once)
+
+    def bearer_load(self, token: str, *, running: Processes | None = None) -> Load:
+        """Return a GET with `token`; `running` are those whose CPU time counts, the server alone when None."""
+        get = FormPost(f"Bearer {token}", "")
+        return Load(running or self.running, self.port, "/", [get], proof="served", method="GET")
 
     def issue_tokens(self, clients: Sequence[Client]) -> list[str]:
         """Return one token of each of `clients`, asked for one after another."""
@@ -135,8 +144,16 @@ class Connection:
 
     def post(self, path: str, authorization: str, content_type: str, body: str) -> dict[str, Any]:
         """Return the JSON object of a 2xx answer; BenchmarkError for any other."""
-        headers = {"Authorization": authorization, "Content-Type": content_type}
-        self._http.request("POST", path, body.encode(), headers)
+        return self.send("POST", path, authorization, content_type, body)
+
+    def get(self, path: str, authorization: str) -> dict[str, Any]:
+        """Return the JSON object of a 2xx answer; BenchmarkError for any other."""
+        return self.send("GET", path, authorization, "", "")
+
+    def send(self, method: str, path: str, authorization: str, content_type: str, body: str) -> dict[str, Any]:
+        """Return the JSON object of a 2xx answer; BenchmarkError for any other."""
+        headers = {"Authorization": authorization, **({"Content-Type": content_type} if body else {})}
+        self._http.request(method, path, body.encode() or None, headers)
         response = self._http.getresponse()
         content = response.read()
         if response.status not in {http.client.OK, http.client.CREATED}:

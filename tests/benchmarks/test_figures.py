@@ -95,4 +95,6 @@ def test_a_single_value_is_judged_by_its_limit(measured: float, verdict: str) ->
 
 def test_failed_requests_make_a_finding_invalid() -> None:
     """Quick refusals never count as speed."""
-    assert compare_rates("claim", figure(900, failures=1), figure(100), 2.2).verdict == "invalid"
+    failed = figure(900, failures=1)
+    assert compare_rates("claim", failed, figure(100), 2.2).verdict == "invalid"
+    assert at_most("asgi", "claim", measured=1, limit=30, unit="\N{MICRO SIGN}s", of=[failed]).verdict == "invalid"

@@ -120,7 +120,7 @@ def proxy(name: str, directory: Path, *, authserver: int, service: int) -> Itera
     text = snippet.replace("127.0.0.1:8000", f"127.0.0.1:{authserver}").replace(
         "127.0.0.1:9000", f"127.0.0.1:{service}"
     )
-    start = {"nginx": _nginx, "caddy": _caddy}[name]
+    start = {"nginx": nginx, "caddy": _caddy}[name]
     environment = {**os.environ, "XDG_DATA_HOME": str(directory), "XDG_CONFIG_HOME": str(directory)}
     with (
         (directory / "output.log").open("ab") as log,
@@ -136,7 +136,8 @@ def proxy(name: str, directory: Path, *, authserver: int, service: int) -> Itera
             process.terminate()
 
 
-def _nginx(directory: Path, text: str, port: int) -> list[str]:
+def nginx(directory: Path, text: str, port: int) -> list[str]:
+    """Write the files of an nginx with one `server` that listens on `port`; return the command that runs it."""
     (directory / "service.conf").write_text(text.replace("listen 8080", f"listen 127.0.0.1:{port}"))
     user = "user root;" if os.geteuid() == 0 else ""
     (directory / "nginx.conf").write_text(_NGINX % (user, *[directory] * 8))

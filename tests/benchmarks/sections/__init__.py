@@ -21,6 +21,11 @@ SECTIONS = (
     "instances",
     "workers",
     "million",
+    "verifier",
+    "feed",
+    "asgi",
+    "forward_auth",
+    "rotations",
 )
 
 
