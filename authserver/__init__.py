@@ -1,6 +1,6 @@
 """An OAuth 2.0 authorization server for machines. The map, from the outside in; arrows point down this list.
 
-cli/              the command line: serve · clients · resources · claims · keys · tokens · migrate · doctor
+cli/              the command line: serve · sidecar · clients · resources · claims · keys · tokens · migrate · doctor
 app/              the composition root: builds every object, mounts every route, runs the process
 sidecar/          the other one, small: forward-auth, introspection and keys from a local copy, beside one service
     ── surfaces: HTTP in, HTTP out; they do not know each other ──

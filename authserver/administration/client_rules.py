@@ -13,7 +13,7 @@ from authserver.clients.registration import ClientMetadata
 from authserver.core.client import Client, Json
 from authserver.core.errors import FieldProblem, ValidationFailed
 from authserver.core.ports import ResourceStore
-from authserver.resources.registration import check_identifier
+from authserver.resources.identifier import check_identifier
 
 FormT = TypeVar("FormT", bound=ClientMetadata)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from authserver.app.capabilities import Capabilities
-from authserver.app.stopping import DRAINING
 from authserver.core.clock import seconds
 from authserver.core.errors import AuthServerError
 from authserver.core.signing_key import KeyState
 from authserver.endpoints.health import ReadinessCheck
+from authserver.wire.stopping import DRAINING
 
 
 def readiness(c: Capabilities, draining: Callable[[], bool]) -> ReadinessCheck:

@@ -15,8 +15,7 @@ from authserver.app.capabilities import ISSUER_STATE
 from authserver.app.listening import shared_sockets
 from authserver.app.runtime import Runtime, open_runtime
 from authserver.app.secrets import LOOK_SECONDS, SecretReload
-from authserver.app.server import StagedServer, configuration
-from authserver.app.stopping import Stage, Stop
+from authserver.app.server import server_configuration
 from authserver.app.surface import build_surface
 from authserver.app.worker import Supervision, Worker
 from authserver.core.errors import ConfigurationError
@@ -24,6 +23,8 @@ from authserver.settings import Settings
 from authserver.storage import migrate
 from authserver.telemetry.metrics import Metrics
 from authserver.telemetry.worker_metrics import join_workers
+from authserver.wire.server import StagedServer
+from authserver.wire.stopping import Stage, Stop
 
 
 async def serve(
@@ -90,7 +91,7 @@ def _server(settings: Settings, runtime: Runtime, announce: Callable[[], None], 
             supervision.watch(lambda: server.obey(signal.SIGINT))
 
     server = StagedServer(
-        configuration(settings, build_surface(runtime, draining=lambda: stop.stage > Stage.SERVING)),
+        server_configuration(settings, build_surface(runtime, draining=lambda: stop.stage > Stage.SERVING)),
         ready=ready,
         closing=runtime.capabilities.revocations.news.close,
         stop=stop,

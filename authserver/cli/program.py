@@ -24,6 +24,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "serve": Entry("serve", "Run the server."),
+    "sidecar": Entry("sidecar", "Answer beside one service, for it alone, by a local copy of keys and revocations."),
     "clients": Entry("clients", "Create, list, change and delete clients, and rotate their secrets."),
     "resources": Entry("resources", "Register the services that tokens are for, and export what they need."),
     "claims": Entry("claims", "Set, show, preview and restore claims templates."),

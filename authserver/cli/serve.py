@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import version
 
@@ -33,6 +33,7 @@ from authserver.settings import (
 )
 from authserver.storage import migrate
 from authserver.telemetry.logs import configure_logs
+from authserver.wire.event_loop import fastest_event_loop
 
 
 @click.command(epilog=example("authserver serve --dev", "AUTHSERVER_ISSUER=https://auth.example.com authserver serve"))
@@ -151,7 +152,7 @@ def _run(settings: Settings, *, dev: bool, worker: Worker | None) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL if dev else signal.SIG_IGN)  # what it asks for is being done
     announce = partial(_announce, settings, dev=dev) if worker is None else partial(_log_worker, worker)
     read_secrets = partial(_read_secrets, settings, dev=dev)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=fastest_event_loop()) as runner:
         runner.run(
             run_server(
                 settings,
@@ -166,14 +167,6 @@ def _run(settings: Settings, *, dev: bool, worker: Worker | None) -> None:
 def _read_secrets(settings: Settings, *, dev: bool) -> Settings:
     found = read_reloaded()
     return from_data_dir(found.model_copy(update={"data_dir": settings.data_dir})) if dev else found
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop  # noqa: PLC0415 - not there on every platform
-    except ModuleNotFoundError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _announce(settings: Settings, *, dev: bool) -> None:

@@ -16,17 +16,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-
+from authserver.core.client import Json
 from authserver.core.errors import AccessDenied, InvalidScope
 from authserver.core.identifiers import ADMIN_RESOURCE
 from authserver.core.scope import Scopes, parse_scope
 from authserver.endpoints.forward_path import MAX_PATH_CHARACTERS, SPECIAL, plain_path
-from authserver.resources.registration import check_identifier
+from authserver.resources.identifier import check_identifier
 
 MAX_RULES: Final = 1000
 MAX_CLAIMS: Final = 20
@@ -42,7 +41,9 @@ _RESERVED_HEADERS = frozenset(
     ("x-auth-client-id", "x-auth-subject", "x-auth-scope", "x-auth-workspace", "x-auth-knowledge-age")
 )
 _CLAIM_PREFIX = "x-auth-claim-"
-_OWN_TEXT = "Value error, "
+_RULE_MEMBERS = frozenset(("methods", "path", "scope", "any_scope", "anonymous", "resource"))
+
+T = TypeVar("T")
 
 
 class RulesRefused(Exception):
@@ -122,11 +123,11 @@ def parse_rules(text: str) -> Rules:
         raise RulesRefused(f"line {error.lineno}, column {error.colno}: {error.msg}") from None
     except (ValueError, RecursionError) as error:
         raise RulesRefused(str(error)) from None
-    try:
-        return _RulesForm.model_validate(document).rules_made()
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        raise RulesRefused(*(f"{_place(e['loc'])}: {e['msg'].removeprefix(_OWN_TEXT)}" for e in found)) from None
+    reader = _Reader()
+    rules = reader.document(document)
+    if reader.problems:
+        raise RulesRefused(*reader.problems)
+    return rules
 
 
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -135,11 +136,6 @@ def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in members]
         raise ValueError(f"a member stands twice in one object: {max(names, key=names.count)!a}")
     return made
-
-
-def _place(location: Iterable[int | str]) -> str:
-    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
-    return parts.removeprefix(".") or "the document"
 
 
 def _method(text: str) -> str:
@@ -163,12 +159,17 @@ def _pattern(text: str) -> str:
     return text
 
 
-def _scope(text: str) -> str:
+def _scope(text: str) -> Scopes:
     try:
-        parse_scope(text)
+        return parse_scope(text)
     except InvalidScope as error:
         raise ValueError(error.reason) from None
-    return text
+
+
+def _some_scope(text: str) -> Scopes:
+    if not text:
+        raise ValueError("is empty")
+    return _scope(text)
 
 
 def _resource(text: str) -> str:
@@ -186,57 +187,87 @@ def _header(text: str) -> str:
     return lowered
 
 
-def _distinct(claims: Mapping[str, str]) -> Mapping[str, str]:
-    if len(set(claims.values())) < len(claims):
-        raise ValueError("puts two claims into one header")
-    return claims
+class _Reader:
+    """Reads a document member by member, and notes what is wrong in it, and where."""
 
+    def __init__(self) -> None:
+        self.problems: list[str] = []
 
-Scope = Annotated[str, AfterValidator(_scope)]
+    def document(self, value: Json) -> Rules:
+        members = self._members(value, "", {"rules", "claims"})
+        entries = self._items(members.get("rules"), "rules", MAX_RULES)
+        rules = [self._rule(entry, f"rules[{index}]") for index, entry in enumerate(entries)]
+        return Rules(rules, self._claims(members.get("claims", {})))
 
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class _RuleForm(_Strict):
-    methods: list[Annotated[str, AfterValidator(_method)]] = Field(min_length=1)
-    path: Annotated[str, AfterValidator(_pattern)]
-    scope: Scope | None = None
-    any_scope: Annotated[Scope, Field(min_length=1)] | None = None
-    anonymous: bool = False
-    resource: Annotated[str, AfterValidator(_resource)] | None = None
-
-    @model_validator(mode="after")
-    def _decides(self) -> Self:
-        if (self.scope is not None) + (self.any_scope is not None) + self.anonymous != 1:
-            raise ValueError('says one of scope, any_scope, "anonymous": true; "scope": "" is any good token')
-        return self
-
-    def made(self) -> Rule:
-        """Return the rule, ready to be matched."""
+    def _rule(self, value: Json, place: str) -> Rule:
+        before = len(self.problems)
+        members = self._members(value, f"{place}.", _RULE_MEMBERS)
+        listed = self._items(members.get("methods"), f"{place}.methods", MAX_RULES)
+        methods = {self._text(name, f"{place}.methods[{i}]", _method, "") for i, name in enumerate(listed)}
+        path = self._text(members.get("path"), f"{place}.path", _pattern, "/")
+        scope, any_scope, resource = (members.get(name) for name in ("scope", "any_scope", "resource"))
+        needs = ScopeNeeds(
+            () if scope is None else self._text(scope, f"{place}.scope", _scope, ()),
+            () if any_scope is None else self._text(any_scope, f"{place}.any_scope", _some_scope, ()),
+        )
+        audience = None if resource is None else self._text(resource, f"{place}.resource", _resource, "")
+        anonymous = members.get("anonymous", False)
+        if not isinstance(anonymous, bool):
+            self._note(f"{place}.anonymous", "must be true or false")
+        if (scope is not None) + (any_scope is not None) + (anonymous is True) != 1 and len(self.problems) == before:
+            self._note(place, 'says one of scope, any_scope, "anonymous": true; "scope": "" is any good token')
         return Rule(
-            methods=None if _EVERY_METHOD in self.methods else frozenset(self.methods),
-            path=_compiled(self.path),
-            needs=ScopeNeeds(parse_scope(self.scope or ""), parse_scope(self.any_scope or "")),
-            anonymous=self.anonymous,
-            resource=self.resource,
+            methods=None if _EVERY_METHOD in methods else frozenset(methods),
+            path=_compiled(path),
+            needs=needs,
+            anonymous=anonymous is True,
+            resource=audience,
         )
 
+    def _claims(self, value: Json) -> ClaimHeaders:
+        if not isinstance(value, dict) or len(value) > MAX_CLAIMS:
+            self._note("claims", f"must be an object of at most {MAX_CLAIMS} claims")
+            return ()
+        if not all(0 < len(name) <= MAX_CLAIM_CHARACTERS for name in value):
+            self._note("claims", f"a claim has a name of 1 to {MAX_CLAIM_CHARACTERS} characters")
+        headers = tuple(
+            (name, self._text(value[name], f"claims.{_printable(name)}", _header, "").encode()) for name in value
+        )
+        if len({header for _, header in headers}) < len(headers):
+            self._note("claims", "puts two claims into one header")
+        return headers
 
-ClaimName = Annotated[str, Field(min_length=1, max_length=MAX_CLAIM_CHARACTERS)]
+    def _members(self, value: Json, place: str, known: Collection[str]) -> Mapping[str, Json]:
+        if not isinstance(value, dict):
+            self._note(place.removesuffix(".") or "the document", "must be a JSON object")
+            return {}
+        for name in value:
+            if name not in known:
+                self._note(f"{place}{_printable(name)}", "is unknown here")
+        return value
+
+    def _items(self, value: Json, place: str, most: int) -> Sequence[Json]:
+        if isinstance(value, list) and 0 < len(value) <= most:
+            return value
+        self._note(place, f"must be a list with 1 to {most} entries")
+        return ()
+
+    def _text(self, value: Json, place: str, read: Callable[[str], T], otherwise: T) -> T:
+        if not isinstance(value, str):
+            self._note(place, "must be a text")
+            return otherwise
+        try:
+            return read(value)
+        except ValueError as error:
+            self._note(place, str(error))
+            return otherwise
+
+    def _note(self, place: str, problem: str) -> None:
+        self.problems.append(f"{place}: {problem}")
 
 
-class _RulesForm(_Strict):
-    rules: list[_RuleForm] = Field(min_length=1, max_length=MAX_RULES)
-    claims: Annotated[Mapping[ClaimName, Annotated[str, AfterValidator(_header)]], AfterValidator(_distinct)] = Field(
-        default={}, max_length=MAX_CLAIMS
-    )
-
-    def rules_made(self) -> Rules:
-        """Return the rules, ready to be matched."""
-        headers = tuple((claim, header.encode()) for claim, header in self.claims.items())
-        return Rules([rule.made() for rule in self.rules], headers)
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:

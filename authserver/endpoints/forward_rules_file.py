@@ -9,18 +9,19 @@ from authserver.endpoints.forward_rules import Rules, RulesRefused, parse_rules
 
 MAX_FILE_BYTES = 1024 * 1024
 
-_SETTING = "AUTHSERVER_FORWARD_AUTH_RULES"
 
+def read_rules(path: Path, *, setting: str = "AUTHSERVER_FORWARD_AUTH_RULES") -> Rules:
+    """Return the rules in a file, which `setting` has named.
 
-def read_rules(path: Path) -> Rules:
-    """Return the rules in a file; raise ConfigurationError with one line for each fault, its place in it."""
+    Raises ConfigurationError with one line for each fault, its place in it.
+    """
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigurationError(f"{_SETTING}: the file is larger than {MAX_FILE_BYTES} bytes.")
+            raise ConfigurationError(f"{setting}: the file is larger than {MAX_FILE_BYTES} bytes.")
         return parse_rules(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
-            f"{_SETTING}: cannot read the file ({type(error).__name__}); name a readable JSON file."
+            f"{setting}: cannot read the file ({type(error).__name__}); name a readable JSON file."
         ) from None
     except RulesRefused as refused:
-        raise ConfigurationError(*(f"{_SETTING}: {problem}." for problem in refused.problems)) from None
+        raise ConfigurationError(*(f"{setting}: {problem}." for problem in refused.problems)) from None

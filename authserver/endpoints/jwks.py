@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from authserver.keys.ring import KeyRing
+from authserver.wire.etag import has_already
 from authserver.wire.http import JSON, Answer, Request
 from authserver.wire.public import PUBLIC_CORS
-
-_ETAG = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
 class JwksEndpoint:
@@ -25,12 +22,6 @@ class JwksEndpoint:
         """Answer with the set, or with 304 to who has it."""
         etag = b'"%b"' % self._keys.jwks_digest().encode()
         headers = (*self._headers, (b"etag", etag))
-        if _has(request, etag):
+        if has_already(request, etag):
             return Answer(304, b"", headers)
         return Answer(200, self._keys.jwks(), headers)
-
-
-def _has(request: Request, etag: bytes) -> bool:
-    """Compare weakly: a proxy that compresses makes a strong ETag a weak one (RFC 9110 §8.8.3.2)."""
-    known = b",".join(request.header_values(b"if-none-match"))
-    return known.strip() == b"*" or etag in _ETAG.findall(known)

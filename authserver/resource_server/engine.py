@@ -189,7 +189,7 @@ class Engine:
                 config_url=self._url,
                 counts=self.counts,
                 patience=patience,
-                wait_seconds=max(1, min(_LONGEST_WAIT_SECONDS, int(self._limits.max_staleness_seconds / 3))),
+                wait_seconds=max(1, int(min(_LONGEST_WAIT_SECONDS, self._limits.max_staleness_seconds / 3))),
                 monotonic=time.monotonic,
             )
         await life.follower.learn()

@@ -6,42 +6,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from authserver.core.client import Json
 from authserver.core.resource import Resource, ResourceScope, SigningAlg, TokenType
 from authserver.core.scope import MAX_SCOPES
+from authserver.resources.identifier import check_identifier
 
 MIN_TTL_SECONDS = 60
 MAX_TTL_SECONDS = 31_536_000
-MAX_IDENTIFIER_CHARACTERS = 512
 MAX_RESOURCE_SERVERS = 50
 MIN_SHARED_SECRET_BYTES = 32  # RFC 7518 §3.2: as long as the hash
 MAX_SHARED_SECRET_BYTES = 1024
 
-_CHARACTERS = r"(?:[A-Za-z0-9._~:/?\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})"
-_ABSOLUTE_URI = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*:{_CHARACTERS}+")
 _SCOPE_NAME = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
-
-
-def check_identifier(text: str) -> str:
-    """Return `text`, an absolute URI without fragment (RFC 8707 §2); raise ValueError with the reason."""
-    if len(text) > MAX_IDENTIFIER_CHARACTERS:
-        raise ValueError(f"is longer than {MAX_IDENTIFIER_CHARACTERS} characters")
-    if "#" in text:
-        raise ValueError("has a fragment (RFC 8707 §2)")
-    if not _ABSOLUTE_URI.fullmatch(text):
-        raise ValueError("is not an absolute URI (RFC 3986 §4.3)")
-    try:
-        url = urlsplit(text)
-        _ = url.port
-    except ValueError:
-        raise ValueError("is not an absolute URI (RFC 3986 §4.3)") from None
-    if url.scheme in {"http", "https"} and (not url.hostname or url.username is not None):
-        raise ValueError("must name a host, and no user")
-    return text
 
 
 def _printable(text: str) -> str:

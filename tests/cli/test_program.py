@@ -41,7 +41,7 @@ def test_every_command_has_a_help_text_with_an_example() -> None:
 
 def test_every_command_that_prints_data_takes_json() -> None:
     """Only commands that print a plain sentence, or serve, have no `--json`."""
-    silent = {"serve", "clients remove-secret", "clients delete", "resources delete", "claims remove"}
+    silent = {"serve", "sidecar", "clients remove-secret", "clients delete", "resources delete", "claims remove"}
     without = {name for name, command in _commands(program) if "as_json" not in {p.name for p in command.params}}
     assert without == silent
 

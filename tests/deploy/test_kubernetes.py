@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from authserver.cli.sidecar import PREFIX
+from authserver.cli.sidecar import sidecar as sidecar_command
 from authserver.endpoints.metadata import INTROSPECTION_PATH, JWKS_PATH
+from authserver.resource_server import VerifierConfig
 from tests.deploy.documents import KUBERNETES, KUSTOMIZATIONS, UID, Document, containers, document, manifest, pods
 from tests.server import RunningServer
 
@@ -114,24 +117,40 @@ def test_a_kustomization_names_every_file_beside_it(path: Path) -> None:
 
 
 def test_the_files_that_settings_name_are_mounted() -> None:
-    """Each *_FILE of the ConfigMaps lies below the mounted Secret, under a key that the example makes."""
+    """Each *_FILE of the ConfigMap lies below the mounted Secret, under a key that the example makes."""
     made = {line.partition("=")[0] for line in manifest("production/kustomization")["secretGenerator"][0]["files"]}
-    for name in ("base", "sidecar"):
-        files = [value for key, value in literals(KUBERNETES / name).items() if key.endswith("_FILE")]
-        assert {str(Path(file).parent) for file in files} == {"/run/secrets/authserver"}
-        assert {Path(file).name for file in files} <= made
+    files = [Path(value) for key, value in literals(KUBERNETES / "base").items() if key.endswith("_FILE")]
+    assert {str(file.parent) for file in files} == {"/run/secrets/authserver"}
+    assert {file.name for file in files} <= made
 
 
 def test_the_sidecar_serves_its_own_pod_only() -> None:
     """It listens on the loopback, so that probes run inside; the service beside it sees no secret and finds it."""
     pod = PODS["sidecar/deployment.yaml"]
     sidecar, service = pod["initContainers"][0], pod["containers"][0]
-    assert sidecar["restartPolicy"] == "Always"
-    assert literals(KUBERNETES / "sidecar")["AUTHSERVER_HOST"] == "127.0.0.1"
+    settings = literals(KUBERNETES / "sidecar")
+    assert (sidecar["restartPolicy"], sidecar["args"]) == ("Always", ["sidecar"])
+    listen = settings["AUTHSERVER_SIDECAR_LISTEN"]
+    assert listen == f"127.0.0.1:{settings['AUTHSERVER_PORT']}"
     assert all("exec" in probe for kind, probe in sidecar.items() if "Probe" in kind)
+    assert sidecar["resources"]["limits"]["memory"] == "64Mi"
     assert "volumeMounts" not in service
     urls = {variable["value"] for variable in service["env"]}
-    assert urls == {f"http://127.0.0.1:8000{path}" for path in (INTROSPECTION_PATH, JWKS_PATH)}
+    assert urls == {f"http://{listen}{path}" for path in (INTROSPECTION_PATH, JWKS_PATH)}
+
+
+def test_the_sidecar_finds_what_it_is_told() -> None:
+    """Its settings are options of the command; its files are mounted; the configuration is one; no key that signs."""
+    pod = PODS["sidecar/deployment.yaml"]
+    settings = literals(KUBERNETES / "sidecar")
+    options = {f"{PREFIX}_{option.name}".upper() for option in sidecar_command.params}
+    assert settings.keys() <= options | {"AUTHSERVER_PORT"}
+    mounted = {mount["name"]: mount["mountPath"] for mount in pod["initContainers"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert settings["AUTHSERVER_SIDECAR_CONFIG"] == f"{mounted['verifier']}/verifier.json"
+    (key,) = volumes["client-secret"]["secret"]["items"]
+    assert settings["AUTHSERVER_SIDECAR_CLIENT_SECRET_FILE"] == f"{mounted['client-secret']}/{key['path']}"
+    assert VerifierConfig.read(KUBERNETES / "sidecar" / "verifier.json").secrets == {}
 
 
 @pytest.mark.parametrize("name", ["production", "sidecar"])
@@ -156,13 +175,20 @@ def test_kustomize_renders_it(name: str, tmp_path: Path) -> None:
         for c in containers(item["spec"]["template"]["spec"])
         for source in c.get("envFrom", ())
     }
-    assert used == maps
+    mounted = {
+        volume["configMap"]["name"]
+        for item in rendered
+        if item["kind"] == "Deployment"
+        for volume in item["spec"]["template"]["spec"]["volumes"]
+        if "configMap" in volume
+    }
+    assert used | mounted == maps
 
 
 def literals(directory: Path) -> dict[str, str]:
     """Return the settings of a kustomization's ConfigMap."""
     generators = document(directory / "kustomization.yaml")["configMapGenerator"]
-    return dict(line.split("=", 1) for generator in generators for line in generator["literals"])
+    return dict(line.split("=", 1) for generator in generators for line in generator.get("literals", ()))
 
 
 def page_of(probe: Document) -> str:

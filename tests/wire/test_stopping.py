@@ -1,4 +1,4 @@
-"""How signals lead a process through the stages of stopping; how long a supervisor waits before it starts one again."""
+"""How signals lead a process through the stages of stopping."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import signal
 
 import pytest
 
-from authserver.app.stopping import Stage, Stop
-from authserver.app.supervisor import restart_delay_seconds
+from authserver.wire.stopping import Stage, Stop
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 DRAINING, CLOSING, LEAVING = Stage.DRAINING, Stage.CLOSING, Stage.LEAVING
@@ -35,10 +34,3 @@ def test_stages(
     """Only a second SIGTERM to a process of its own, or SIGINT, ends the delay; only a second SIGINT drops requests."""
     stop = Stop(delay_seconds=delay_seconds, supervised=supervised)
     assert [stop.signalled(number) for number in signals] == stages
-
-
-def test_restarts_come_later_and_later() -> None:
-    """A worker that does not last is started again after a quarter of a second, then doubling up to ten."""
-    delays = [restart_delay_seconds(failures) for failures in range(1, 200)]
-    assert delays[:7] == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
-    assert set(delays[6:]) == {10.0}

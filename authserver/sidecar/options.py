@@ -1,0 +1,95 @@
+"""What a sidecar is told, and what it reads of it: at the start, and again at SIGHUP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from authserver.core.errors import ConfigurationError
+from authserver.endpoints.forward_rules import Rules
+from authserver.endpoints.forward_rules_file import read_rules
+from authserver.resource_server import Verifier
+
+#: Tokens whose signature is remembered. Each takes some 4 KB; one that was forgotten costs another verification.
+CACHE_ENTRIES = 500
+
+MAX_SECRET_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of `authserver sidecar`, by name.
+
+    `config` is a path or a URL. The secret is in `client_secret_file` or, from the environment, in `client_secret`.
+    """
+
+    config: str
+    client_id: str | None
+    client_secret_file: Path | None
+    client_secret: str | None = field(repr=False)
+    rules: Path | None
+    max_staleness: float
+    fail_open: bool
+    leeway: int
+    allow_http: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What the options name, read: a verifier that has not started, and the rules of forward-auth, if any."""
+
+    verifier: Verifier
+    rules: Rules | None
+
+
+def read_sources(options: Options) -> Sources:
+    """Read configuration, secret and rules; raise ConfigurationError with one line for each problem."""
+    problems: list[str] = []
+    secret, rules, verifier = "", None, None
+    if not options.client_id:
+        problems.append("--client-id: is missing; name the resource server's client, which reads the revocation feed.")
+    try:
+        secret = _secret(options)
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
+        rules = None if options.rules is None else read_rules(options.rules, setting="--rules")
+    except ConfigurationError as error:
+        problems += error.problems
+    try:
+        verifier = Verifier.from_config(
+            options.config,
+            client_id=options.client_id or "",
+            client_secret=secret,
+            leeway_seconds=options.leeway,
+            max_staleness_seconds=options.max_staleness,
+            fail_open=options.fail_open,
+            cache_entries=CACHE_ENTRIES,
+            allow_http=options.allow_http,
+        )
+    except ConfigurationError as error:
+        problems += [f"--config: {problem}" for problem in error.problems]
+    if problems or verifier is None:
+        raise ConfigurationError(*problems)
+    return Sources(verifier=verifier, rules=rules)
+
+
+def _secret(options: Options) -> str:
+    file = options.client_secret_file
+    if file is not None and options.client_secret is not None:
+        raise ConfigurationError("--client-secret-file: AUTHSERVER_SIDECAR_CLIENT_SECRET is set as well; say one.")
+    if file is None:
+        if options.client_secret is None:
+            raise ConfigurationError(
+                "--client-secret-file: is missing; name the secret's file, or set AUTHSERVER_SIDECAR_CLIENT_SECRET."
+            )
+        return options.client_secret
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_SECRET_BYTES + 1).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--client-secret-file: cannot read {file} ({type(error).__name__}).") from None
+    secret = text.strip()
+    if not secret or len(text) > MAX_SECRET_BYTES:
+        raise ConfigurationError(f"--client-secret-file: {file} is empty, or too long for a secret.")
+    return secret
