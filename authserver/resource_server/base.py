@@ -91,7 +91,7 @@ class BaseVerifier:
         source: ConfigSource,
         *,
         client_id: str | None = None,
-        client_secret: str | None = None,
+        client_secret: str | Path | None = None,
         leeway_seconds: int = 30,
         max_staleness_seconds: float = 60,
         fail_open: bool = False,
@@ -104,9 +104,9 @@ class BaseVerifier:
     ) -> Self:
         """Return a verifier for the document at `source`: a path, a URL, or the document itself.
 
-        `client_id` and `client_secret` are those of the resource server. Clocks may differ by `leeway_seconds`. Once
-        what is known of revocations is older than `max_staleness_seconds`, tokens are refused with 503, or taken as
-        last known with `fail_open`. `introspection`: "never", "foreign" for tokens that are not JWTs of this issuer,
+        `client_id` and `client_secret`, or the file that holds it, are those of the resource server. Clocks may differ
+        by `leeway_seconds`. Once what is known of revocations is older than `max_staleness_seconds`, tokens are refused
+        with 503, or taken as last known with `fail_open`. `introspection`: "never", "foreign" for tokens that are not JWTs of this issuer,
         "always" for all. `ssl_context` trusts a certificate authority of one's own; `allow_http` trusts the network.
         The secrets of an HS256 resource are asked for again, after a rotation, only where they came from a URL: with
         a file or a document, export it again and start again. Raises ConfigurationError, one line for each problem.
@@ -117,7 +117,7 @@ class BaseVerifier:
             _config(source, allow_http=allow_http),
             connection=Connection(
                 client_id=client_id,
-                client_secret=client_secret,
+                client_secret=_secret(client_secret) if isinstance(client_secret, Path) else client_secret,
                 timeout_seconds=timeout_seconds,
                 ssl_context=ssl_context,
                 allow_http=allow_http,
@@ -256,3 +256,10 @@ def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
             )
         return source
     return VerifierConfig.read(Path(source), allow_http=allow_http)
+
+
+def _secret(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: the client secret cannot be read ({type(error).__name__})") from None

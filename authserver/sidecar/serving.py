@@ -19,7 +19,8 @@ from authserver.sidecar.logs import VerifierMessages
 from authserver.sidecar.metrics import SidecarMetrics
 from authserver.sidecar.options import Options, Sources, read_sources
 from authserver.sidecar.reload import Reload
-from authserver.sidecar.surface import Application, build_surface
+from authserver.sidecar.surface import build_surface
+from authserver.wire.door import FrontDoor
 from authserver.wire.http import Receive, Scope, Send
 from authserver.wire.request_head import Limits
 from authserver.wire.server import StagedServer, configuration
@@ -79,7 +80,7 @@ class _Surface:
     def use_rules(self, rules: Rules | None) -> None:
         self._application = self._with(rules)
 
-    def _with(self, rules: Rules | None) -> Application:
+    def _with(self, rules: Rules | None) -> FrontDoor:
         return build_surface(
             self._judge, rules=rules, metrics=self._metrics, draining=lambda: self.stop.stage > Stage.SERVING
         )

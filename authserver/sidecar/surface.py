@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable
 
 from authserver.core.errors import NotFound
 from authserver.endpoints.forward_auth import FORWARD_AUTH_PATH, ForwardAuthEndpoint
@@ -23,10 +22,8 @@ from authserver.wire.stopping import DRAINING
 #: Seconds with 3 decimals, `unknown` before the first answer of the revocation feed.
 AGE_HEADER = b"x-auth-knowledge-age"
 
-Application = Callable[[Scope, Receive, Send], Any]
 
-
-def build_surface(judge: Judge, *, rules: Rules | None, metrics: Metrics, draining: Callable[[], bool]) -> Application:
+def build_surface(judge: Judge, *, rules: Rules | None, metrics: Metrics, draining: Callable[[], bool]) -> FrontDoor:
     """Return the ASGI application that serves everything; it is not ready while `draining` says so."""
 
     async def readiness() -> list[str]:
@@ -41,7 +38,7 @@ def build_surface(judge: Judge, *, rules: Rules | None, metrics: Metrics, draini
         ("/health/ready", "ready", ReadyEndpoint(check=readiness, losses=judge.losses)),
         ("/metrics", "metrics", MetricsEndpoint(metrics=metrics)),
     ]
-    door = FrontDoor(
+    return FrontDoor(
         table={path.encode(): (name, endpoint) for path, name, endpoint in table},
         prefixes={
             f"{FORWARD_AUTH_PATH}/".encode(): ("forward_auth", forward_auth.below),
@@ -50,8 +47,8 @@ def build_surface(judge: Judge, *, rules: Rules | None, metrics: Metrics, draini
         fallback=_not_found,
         metrics=metrics,
         proxies=TrustedProxies(),
+        fields=lambda: ((AGE_HEADER, judge.knowledge_age()),),
     )
-    return _aged(door, judge)
 
 
 class _Nothing:
@@ -67,17 +64,3 @@ class _Nothing:
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
     """Answer a request target that is no path (RFC 9112 §3.2.4)."""
     await send_answer(send, error_answer(NotFound(), request_id=scope[REQUEST_ID_KEY]))
-
-
-def _aged(application: Application, judge: Judge) -> Application:
-    """Return the application with the age of the knowledge in every answer, errors among them."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_age(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (AGE_HEADER, judge.knowledge_age())]
-            await send(message)
-
-        await application(scope, receive, send_with_age)
-
-    return answer

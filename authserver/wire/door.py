@@ -22,7 +22,7 @@ from authserver.telemetry.logs import current_request_id, request_log
 from authserver.telemetry.metrics import Metrics
 from authserver.wire.answers import error_answer
 from authserver.wire.http import Answer, ClientGone, Endpoint, Receive, Request, Scope, Send, parked_of
-from authserver.wire.response import send_answer
+from authserver.wire.response import Fields, send_answer
 
 #: Where an ASGI application behind the door finds the request id.
 REQUEST_ID_KEY = "authserver.request_id"
@@ -99,10 +99,15 @@ class FrontDoor:
         metrics: Metrics,
         proxies: TrustedProxies,
         prefixes: Prefixes | None = None,
+        fields: Callable[[], Fields] = tuple,
     ) -> None:
-        """Serve the endpoints of `table` by exact path, then those below `prefixes`, all else through `fallback`."""
+        """Serve the endpoints of `table` by exact path, then those below `prefixes`, all else through `fallback`.
+
+        `fields` returns what each answer has at that moment, besides the header fields that all have.
+        """
         self._table = table
         self._prefixes = prefixes or {}
+        self._fields = fields
         self._fallback = fallback
         self._metrics = metrics
         self._proxies = proxies
@@ -138,7 +143,7 @@ class FrontDoor:
                 answer = await self._answer(endpoint, request, request_id)
                 status = answer.status
                 if answer is not _GONE:
-                    await send_answer(send, answer, *_headers(request_id))
+                    await send_answer(send, answer, *self._headers(request_id))
             seconds = time.perf_counter() - started
             self._metrics.observe_request(name, status, seconds)
             self._log_request(
@@ -159,6 +164,9 @@ class FrontDoor:
             if raw_path.startswith(prefix):
                 return name, endpoint_for(method, raw_path[len(prefix) - 1 :])
         return None
+
+    def _headers(self, request_id: str) -> Fields:
+        return (*_COMMON_HEADERS, (b"x-request-id", request_id.encode()), *self._fields())
 
     async def _answer(self, endpoint: Endpoint, request: Request, request_id: str) -> Answer:
         """Return the endpoint's answer, or the error that it raised in its wire form."""
@@ -181,7 +189,7 @@ class FrontDoor:
     async def _forward(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
         """Let the fallback answer, with our headers added; return the status that it sent."""
         if _has_second_spelling(scope["raw_path"]):
-            await send_answer(send, error_answer(NotFound(), request_id=request_id), *_headers(request_id))
+            await send_answer(send, error_answer(NotFound(), request_id=request_id), *self._headers(request_id))
             return NotFound.status
         status = 0
 
@@ -189,7 +197,7 @@ class FrontDoor:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *_headers(request_id)]
+                message["headers"] = [*message.get("headers", ()), *self._headers(request_id)]
             await send(message)
 
         scope[REQUEST_ID_KEY] = request_id
@@ -201,7 +209,7 @@ class FrontDoor:
             self._log.error("request.failed", exc_info=error)
             if status:
                 raise ConnectionAbortedError from None
-            await send_answer(send, error_answer(ServerError(), request_id=request_id), *_headers(request_id))
+            await send_answer(send, error_answer(ServerError(), request_id=request_id), *self._headers(request_id))
             return ServerError.status
         return status
 
@@ -213,7 +221,3 @@ def _has_second_spelling(raw_path: bytes) -> bool:
         return False
     lowered = raw_path.lower()
     return before.count(b"/") <= _FIXED_SEGMENTS or any(forbidden in lowered for forbidden in _FORBIDDEN_ESCAPES)
-
-
-def _headers(request_id: str) -> tuple[tuple[bytes, bytes], ...]:
-    return (*_COMMON_HEADERS, (b"x-request-id", request_id.encode()))

@@ -227,3 +227,12 @@ def test_secrets_are_in_no_repr() -> None:
     assert "s3cr3t" not in shown
     assert HS256.jwk()["k"] not in shown
     assert str(next(iter(config.secrets.values()))) not in shown
+
+
+def test_a_secret_in_a_file(tmp_path: Path) -> None:
+    """The client's secret may be named by its file; one that is not there is a clear refusal."""
+    (tmp_path / "secret").write_text("s3cr3t\n")
+    verifier = Verifier.from_config(ES256.document(), client_id="orders", client_secret=tmp_path / "secret")
+    assert "s3cr3t" not in repr(verifier)
+    with pytest.raises(ConfigurationError, match="secret cannot be read"):
+        Verifier.from_config(ES256.document(), client_id="orders", client_secret=tmp_path / "none")
