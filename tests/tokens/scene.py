@@ -41,6 +41,7 @@ class Scene:
         self.clients: dict[str, Client] = {}
         self.tokens: dict[str, AccessToken] = {}
         self.revoked: set[str] = set()
+        self.confirmed = 0
         self.asked: list[str] = []
         self.resources: dict[str, Resource] = {}
         self.events: list[tuple[str, dict[str, object]]] = []
@@ -79,6 +80,10 @@ class Scene:
         new = jti not in self.revoked
         self.revoked.add(jti)
         return new
+
+    async def confirm(self) -> None:
+        """Note that what is in force was confirmed to all."""
+        self.confirmed += 1
 
     def by_identifier(self, workspace_id: str, identifier: str) -> Resource | None:
         """Return a resource of a workspace."""

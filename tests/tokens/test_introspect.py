@@ -114,12 +114,13 @@ def test_rev_03_expired() -> None:
 
 
 def test_rev_04_one_event() -> None:
-    """REV-04: the second time nothing is stored and nothing is audited."""
+    """REV-04: the second time nothing is stored and nothing is audited, yet all instances are told again."""
     scene = Scene()
     caller, text = scene.add_client("cl_1"), scene.issue("cl_1")
     for _ in range(2):
         revoke(scene, caller, text)
     assert len(scene.named(AuditEvent.TOKEN_REVOKED)) == 1
+    assert scene.confirmed == 1
 
 
 def test_rev_06_the_store_is_away() -> None:
