@@ -214,4 +214,4 @@ def test_crash_01_at_any_moment(survivors: Deployment, nursery: Nursery) -> None
     assert report.wrong == []
     assert report.acknowledged > rounds
     assert report.interrupted > rounds
-    assert min(report.steps.values()) > rounds / 10
+    assert min(report.steps.values()) >= 3  # each kind of rotation was under way
