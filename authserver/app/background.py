@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
 from authserver.app.capabilities import Capabilities
 from authserver.core.errors import AuthServerError
 from authserver.core.ports import Beacon
+from authserver.core.running import running
 from authserver.replication.follower import Follower
 from authserver.revocation.completeness import BeaconKeeper
 from authserver.revocation.pruning import Pruner
@@ -25,24 +26,14 @@ async def background(capabilities: Capabilities) -> AsyncIterator[None]:
     """Run the tasks until the block is left, then end them."""
     c = capabilities
     listening = [_listen(c.beacon, c.follower)] if c.beacon is not None else []
-    tasks = [
-        asyncio.create_task(work)
-        for work in (
-            *listening,
-            c.follower.run(_look(c)),
-            every(KEY_TICK_SECONDS, "keys", c.keys.tick),
-            every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
-            every(PRUNE_SECONDS, "prune", Pruner(revocations=c.revocations, clock=c.clock)),
-        )
-    ]
-    try:
+    async with running(
+        *listening,
+        c.follower.run(_look(c)),
+        every(KEY_TICK_SECONDS, "keys", c.keys.tick),
+        every(USAGE_FLUSH_SECONDS, "usage", c.usage.flush),
+        every(PRUNE_SECONDS, "prune", Pruner(revocations=c.revocations, clock=c.clock)),
+    ):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 def _look(c: Capabilities) -> Callable[[], Awaitable[None]]:

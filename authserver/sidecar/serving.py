@@ -6,12 +6,13 @@ import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 
 import structlog
 
+from authserver.core.running import running
 from authserver.endpoints.forward_rules import Rules
 from authserver.sidecar.judge import Judge
 from authserver.sidecar.listening import Address, listening
@@ -91,15 +92,8 @@ async def _background(options: Options, judge: Judge, surface: _Surface) -> Asyn
     """Do what happens by itself until the block is left: reload at SIGHUP, tell when the knowledge gets too old."""
     reload = Reload(judge=judge, read=partial(read_sources, options), use_rules=surface.use_rules)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.ask)
-    tasks = [asyncio.create_task(work) for work in (reload.run(), _watch(judge))]
-    try:
+    async with running(reload.run(), _watch(judge)):
         yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
 
 
 async def _watch(judge: Judge) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import sqlite3
 import sys
 import tempfile
 import time
@@ -13,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from authserver.core.identifiers import new_token_id
 from tests import postgresql
 from tests.faults.crashes import CrashSeries
 from tests.faults.databases import POSTGRESQL, SQLITE
@@ -22,13 +20,13 @@ from tests.faults.floods import BOUND_BYTES, flood
 from tests.faults.load import Tally
 from tests.faults.nursery import open_nursery
 from tests.faults.test_redis import FAULTS, hang, struck
+from tests.revoked_tokens import write_to_sqlite
 from tests.server import start_server
 
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "1000"))
 SECONDS = float(os.environ.get("FAULTS_SECONDS", "10"))
 ENTRIES = int(os.environ.get("FAULTS_ENTRIES", "1000000"))
 BAD_REQUESTS = int(os.environ.get("FAULTS_BAD_REQUESTS", "10000"))
-LIFE_SECONDS = 3600
 
 
 @dataclass
@@ -165,27 +163,12 @@ def _refill(figures: Figures) -> None:
             client = server.create_client()
             token = server.token(client)
             assert server.revoke(token, client).status == 200
-        _insert(directory / "authserver.db")
+        write_to_sqlite(directory / "authserver.db", ENTRIES)
         started = time.monotonic()
         with start_server(directory, AUTHSERVER_ISSUER=ISSUER) as server:
             figures.refill = time.monotonic() - started
             assert server.introspect(token, client).json() == {"active": False}
             print(f"{ENTRIES:,} revocations: start {figures.refill:.1f} s, {server.rss_bytes() / 1e6:.0f} MB resident")
-
-
-def _insert(path: Path) -> None:
-    now_ms = int(time.time() * 1000)
-    rows = (
-        ("jti", new_token_id(now_ms - number % (LIFE_SECONDS * 1000)), "default", now_ms, now_ms // 1000 + LIFE_SECONDS)
-        for number in range(ENTRIES)
-    )
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executemany(
-            "INSERT INTO revocations (kind, value, workspace_id, revoked_at_ms, expires_at, reason, actor) "
-            "VALUES (?, ?, ?, ?, ?, '', 'test')",
-            rows,
-        )
-        connection.commit()
 
 
 @contextlib.contextmanager
