@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from typing import Any
 
 from authserver.core.errors import ConfigurationError
@@ -31,6 +31,7 @@ _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
+Headers = Iterable[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -78,32 +79,40 @@ class ResourceServer:
             await _send_answer(send, self._resource.describe())
             return
         form = FormBody(receive) if _has_form(scope) else None
-        caller = scope[CALLER] = Caller(self._verifier, self._resource, scope, send, form)
+        caller = scope[CALLER] = Caller(self._verifier, self._resource, scope["headers"], scope["query_string"], form)
+        reply = Reply(scope, send)
         try:
             if self._require is not None and path not in self._except_paths:
                 await caller.require(self._require)
-            await self._app(scope, receive if form is None else form.receive, caller.send)
+            await self._app(scope, receive if form is None else form.receive, reply.send)
         except Refusal as refusal:
-            if not await caller.refuse(refusal):
+            if not await reply.refuse(refusal, caller.answer(refusal)):
                 raise
+        finally:
+            if form is not None:
+                form.let_go()
 
 
 class Caller:
-    """Who sends one request, or opens one WebSocket. `token` is None until it was checked."""
+    """Who sends one request, or opens one WebSocket. `token` is None until it was checked.
 
-    __slots__ = ("_bearer", "_form", "_last_sent", "_resource", "_scope", "_send", "_verifier", "token")
+    It lies in the scope and knows neither that nor the connection: a circle would be left to the garbage collector,
+    one for each request, and stop the whole service each time that it runs.
+    """
+
+    __slots__ = ("_bearer", "_form", "_headers", "_query", "_resource", "_verifier", "token")
 
     def __init__(
-        self, verifier: Verifier, resource: ProtectedResource, scope: Scope, send: Send, form: FormBody | None
+        self, verifier: Verifier, resource: ProtectedResource, headers: Headers, query: bytes, form: FormBody | None
     ) -> None:
+        """`headers` and `query` are those of the request, as ASGI has them; `form` is its body if it is a form."""
         self.token: VerifiedToken | None = None
         self._verifier = verifier
         self._resource = resource
-        self._scope = scope
-        self._send = send
+        self._headers = headers
+        self._query = query
         self._form = form
         self._bearer = ""
-        self._last_sent = ""
 
     async def require(self, all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> VerifiedToken:
         """Return the access token if it is good now and has these scopes; raise a Refusal.
@@ -112,29 +121,40 @@ class Caller:
         """
         if not self._bearer:
             self._bearer = bearer_token(
-                [value.decode("latin-1") for name, value in self._scope["headers"] if name == b"authorization"],
-                query=self._scope["query_string"].decode("latin-1"),
+                [value.decode("latin-1") for name, value in self._headers if name == b"authorization"],
+                query=self._query.decode("latin-1"),
                 form="" if self._form is None else await self._form.beginning(),
             )
         self.token = await self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)
         return self.token
 
-    async def send(self, message: Message) -> None:
-        """Send on, and remember how far the answer has come."""
-        self._last_sent = message["type"]
-        await self._send(message)
-
     def answer(self, refusal: Refusal) -> Answer:
         """Return what a refused request is answered with."""
         return self._resource.refuse(refusal)
 
-    async def refuse(self, refusal: Refusal) -> bool:
+
+class Reply:
+    """How far the answer to one request has come, and how it can still be a refusal."""
+
+    __slots__ = ("_last_sent", "_scope", "_send")
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._last_sent = ""
+
+    def send(self, message: Message) -> Awaitable[None]:
+        """Send on, and remember what was sent."""
+        self._last_sent = message["type"]
+        return self._send(message)
+
+    async def refuse(self, refusal: Refusal, answer: Answer) -> bool:
         """Answer with a refusal, or close the WebSocket. False: it is too late, another answer has begun."""
         is_websocket = self._scope["type"] == "websocket"
         if not self._last_sent and not is_websocket:
-            await _send_answer(self._send, self.answer(refusal))
+            await _send_answer(self._send, answer)
         elif not self._last_sent and "websocket.http.response" in (self._scope.get("extensions") or ()):
-            await _send_answer(self._send, self.answer(refusal), kind="websocket.http.response")
+            await _send_answer(self._send, answer, kind="websocket.http.response")
         elif self._last_sent in ("", "websocket.accept", "websocket.send"):
             reason = refusal.description
             await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": reason})
@@ -163,6 +183,10 @@ class FormBody:
         while self._searchable:
             self._ahead.append(await self._next())
         return self._seen.decode("latin-1")
+
+    def let_go(self) -> None:
+        """Know nothing more of the connection, once the request is over: the scope still knows of the form."""
+        self._receive = _disconnected
 
     async def _next(self) -> Message:
         message = await self._receive()
@@ -223,6 +247,10 @@ class Lifespan:
         if not self._closed:
             self._closed = True
             await self._verifier.aclose()
+
+
+async def _disconnected() -> Message:
+    return {"type": "http.disconnect"}
 
 
 def _route_path(scope: Scope) -> str:

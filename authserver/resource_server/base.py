@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import concurrent.futures
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof, require_scopes
+from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof
 from authserver.resource_server.claims import read_confirmation
 from authserver.resource_server.config import VerifierConfig, is_safe_url
 from authserver.resource_server.engine import Engine
@@ -168,24 +167,21 @@ class BaseVerifier:
         fresh = check.staleness_seconds() <= self._limits.max_staleness_seconds
         return fresh or self._limits.fail_open or not check.follows_revocations
 
-    def attempt(self, token: str, demand: Demand, *, found: VerifiedToken | None, fetched: bool) -> VerifiedToken:
-        """Return the token if it is good and allows what is demanded; raise a Refusal, or an Errand to be run first.
+    def attempt(self, token: str, proof: Proof | None, *, found: VerifiedToken | None, fetched: bool) -> VerifiedToken:
+        """Return the token if it is good; raise a Refusal, or an Errand to be run first.
 
         `found` is what an errand has brought; `fetched`: neither the beginning nor newer keys are an errand any more.
         """
         if not fetched and not self.engine.has_learnt:
             raise Errand(self.engine.learn())
-        if found is None and self._introspection is Introspection.ALWAYS:
-            raise Errand(self.engine.introspect(token))
-        if found is None:
-            verified = self._judge(token, demand.proof, fetched=fetched)
-        else:
-            verified, confirmation = found, read_confirmation(found.claims)
+        if found is not None:
+            confirmation = read_confirmation(found.claims)
             if confirmation is not None:
-                require_proof(confirmation, demand.proof)
-        if demand.all_of or demand.any_of:
-            require_scopes(verified, all_of=demand.all_of, any_of=demand.any_of)
-        return verified
+                require_proof(confirmation, proof)
+            return found
+        if self._introspection is Introspection.ALWAYS:
+            raise Errand(self.engine.introspect(token))
+        return self._judge(token, proof, fetched=fetched)
 
     def _judge(self, token: str, proof: Proof | None, *, fetched: bool) -> VerifiedToken:
         check = self.engine.check
@@ -216,34 +212,19 @@ class Errand(Exception):
 
 
 class Tally:
-    """Counts how checks end. A context manager without state of its own, so that all threads share one."""
+    """Counts how checks end."""
 
     __slots__ = ("refused", "unavailable", "verified")
 
     def __init__(self) -> None:
         self.verified = self.refused = self.unavailable = 0
 
-    def __enter__(self) -> None:
-        """Begin a check."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Count its end."""
-        if kind is None:
-            self.verified += 1
-        elif issubclass(kind, CannotVerify):
+    def note(self, refusal: Refusal) -> None:
+        """Count a check that ended with a refusal."""
+        if isinstance(refusal, CannotVerify):
             self.unavailable += 1
-        elif issubclass(kind, Refusal):
+        else:
             self.refused += 1
-
-
-class Demand(NamedTuple):
-    """What a call asks of a token, besides being good."""
-
-    all_of: Iterable[str]
-    any_of: Iterable[str]
-    proof: Proof | None
 
 
 def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:

@@ -101,21 +101,26 @@ class TokenCheck:
         Raises InvalidToken, CannotVerify, Unreadable, or UnknownKey: then newer keys may have an answer.
         """
         known = self._known(token)
-        if not known.not_before - self._leeway <= self._clock() < known.expires_at + self._leeway:
+        if not known.good_from <= self._clock() < known.good_until:
             raise InvalidToken("expired, or not yet valid")
         if known.confirmation is not None:
             require_proof(known.confirmation, proof)
-        if not self.follows_revocations:
-            return known.token
+        if self.follows_revocations:
+            if self.staleness_seconds() > self._max_staleness:
+                raise CannotVerify("what is known of revocations is too old")
+            if known.unrevoked_in != self.revocations.version:
+                self._look_up(known)
+        return known.token
+
+    def _look_up(self, known: Seen) -> None:
+        """Raise InvalidToken if the token was revoked; else there is no need to look again until there is news."""
         copy = self.revocations
-        if self.staleness_seconds() > self._max_staleness:
-            raise CannotVerify("what is known of revocations is too old")
-        as_of = copy.as_of  # before the look: the copy may get newer meanwhile
+        version, as_of = copy.version, copy.as_of  # before the look: the copy may get newer meanwhile
         if copy.is_revoked(known.token, known.token_id):
             raise InvalidToken("revoked")
         if known.token.as_of != as_of:
             known.token = replace(known.token, as_of=as_of)
-        return known.token
+        known.unrevoked_in = version
 
     def staleness_seconds(self) -> float:
         """Return how long ago everything that was revoked was known here; infinite before the first answer."""
@@ -147,7 +152,12 @@ class TokenCheck:
         payload, kid = open_compact(token, self.keys.find)
         claims = read_object(payload, "payload")
         verified = read_claims(claims, self.config, kid=kid, as_of=self.revocations.as_of)
-        return Seen(verified, not_before(verified), read_confirmation(claims))
+        return Seen(
+            verified,
+            good_from=not_before(verified) - self._leeway,
+            good_until=verified.expires_at + self._leeway,
+            confirmation=read_confirmation(claims),
+        )
 
     @staticmethod
     def _key_set(config: VerifierConfig) -> KeySet:
@@ -166,7 +176,7 @@ def require_scopes(token: VerifiedToken, *, all_of: Iterable[str], any_of: Itera
     Raises InvalidToken for one that is asked for a scope and says nothing of scopes (RFC 9068 §2.2.3).
     """
     needed, choice = _names(all_of), _names(any_of)
-    if all(name in token.scopes for name in needed) and (not choice or any(name in token.scopes for name in choice)):
+    if token.scopes.issuperset(needed) and not (choice and token.scopes.isdisjoint(choice)):
         return
     if not token.scope:
         raise InvalidToken("without any scope")
@@ -179,16 +189,22 @@ def _names(scopes: Iterable[str]) -> tuple[str, ...]:
 
 
 class Seen:
-    """A token whose signature and shape are good, with what each check needs of it at hand."""
+    """A token whose signature and shape are good, with what each check needs of it at hand.
 
-    __slots__ = ("confirmation", "expires_at", "not_before", "token", "token_id")
+    Times include the leeway. `unrevoked_in` is the version of the RevocationCopy that was looked at last.
+    """
 
-    def __init__(self, token: VerifiedToken, not_before: int, confirmation: Mapping[str, Json] | None) -> None:
+    __slots__ = ("confirmation", "good_from", "good_until", "token", "token_id", "unrevoked_in")
+
+    def __init__(
+        self, token: VerifiedToken, *, good_from: int, good_until: int, confirmation: Mapping[str, Json] | None
+    ) -> None:
         self.token = token
         self.token_id = token_id_bytes(token.jti)
-        self.not_before = not_before
-        self.expires_at = token.expires_at
+        self.good_from = good_from
+        self.good_until = good_until
         self.confirmation = confirmation
+        self.unrevoked_in = -1
 
 
 class SeenTokens:

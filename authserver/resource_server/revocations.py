@@ -63,6 +63,8 @@ class RevocationCopy:
         self.as_of = 0.0
         #: Our monotonic time at which the last complete answer was asked for; None before the first.
         self.known_at: float | None = None
+        #: Another one after each change: what was not revoked in a version is not, as long as it is the present one.
+        self.version = 0
         self._workspace_id = workspace_id
         self._index = RevocationIndex()
         self._next: RevocationIndex | None = None
@@ -77,13 +79,15 @@ class RevocationCopy:
             raise ValueError("the feed has no beginning, or no end")
         following = RevocationIndex() if page.snapshot else self._next
         index = self._index if following is None else following
-        index.apply(page.entries)
-        self._next, self.cursor = following, page.cursor
-        if page.more:
-            return
-        self._index, self._next = index, None
-        self.as_of, self.known_at = page.as_of, asked_at
-        index.drop_expired(now_seconds - _SPARE_SECONDS)
+        try:
+            index.apply(page.entries)
+            self._next, self.cursor = following, page.cursor
+            if not page.more:
+                self._index, self._next = index, None
+                self.as_of, self.known_at = page.as_of, asked_at
+                index.drop_expired(now_seconds - _SPARE_SECONDS)
+        finally:
+            self.version += 1  # last, and even if a part was taken up alone
 
     def is_revoked(self, token: VerifiedToken, token_id: bytes) -> bool:
         """Tell whether the token, whose `jti` has the bytes `token_id`, was revoked, alone or with others."""

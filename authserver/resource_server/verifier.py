@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from authserver.resource_server.base import BaseVerifier, Demand, Errand
-from authserver.resource_server.check import Proof
+from authserver.resource_server.base import BaseVerifier, Errand
+from authserver.resource_server.check import Proof, require_scopes
 from authserver.resource_server.engine import START_SECONDS
+from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
 
 
@@ -54,14 +55,20 @@ class Verifier(BaseVerifier):
         Scopes may be given as a list or as a text with spaces. A token that is bound to a key (`cnf`, RFC 7800) is
         good only if `proof`, given that claim, says that the caller holds the key. Raises a Refusal, nothing else.
         """
-        demand = Demand(all_of, any_of, proof)
-        found, fetched = None, False
-        with self.tally:
-            while True:
+        verified, found, fetched = None, None, False
+        try:
+            while verified is None:
                 try:
-                    return self.attempt(token, demand, found=found, fetched=fetched)
+                    verified = self.attempt(token, proof, found=found, fetched=fetched)
                 except Errand as errand:
                     found, fetched = await asyncio.wrap_future(errand.future), True
+            if all_of or any_of:
+                require_scopes(verified, all_of=all_of, any_of=any_of)
+        except Refusal as refusal:
+            self.tally.note(refusal)
+            raise
+        self.tally.verified += 1
+        return verified
 
 
 class ThreadVerifier(BaseVerifier):
@@ -95,11 +102,17 @@ class ThreadVerifier(BaseVerifier):
         self, token: str, *, all_of: Iterable[str] = (), any_of: Iterable[str] = (), proof: Proof | None = None
     ) -> VerifiedToken:
         """Return the token if it is good, as `Verifier.verify` does."""
-        demand = Demand(all_of, any_of, proof)
-        found, fetched = None, False
-        with self.tally:
-            while True:
+        verified, found, fetched = None, None, False
+        try:
+            while verified is None:
                 try:
-                    return self.attempt(token, demand, found=found, fetched=fetched)
+                    verified = self.attempt(token, proof, found=found, fetched=fetched)
                 except Errand as errand:
                     found, fetched = errand.future.result(), True
+            if all_of or any_of:
+                require_scopes(verified, all_of=all_of, any_of=any_of)
+        except Refusal as refusal:
+            self.tally.note(refusal)
+            raise
+        self.tally.verified += 1
+        return verified

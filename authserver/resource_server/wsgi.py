@@ -73,26 +73,29 @@ class ResourceServer:
 
 
 class Caller:
-    """Who sends one request. `token` is None until it was checked."""
+    """Who sends one request. `token` is None until it was checked.
 
-    __slots__ = ("_bearer", "_environ", "_form", "_resource", "_verifier", "token")
+    It lies in the environ and does not know it: a circle would be left to the garbage collector.
+    """
+
+    __slots__ = ("_authorization", "_bearer", "_form", "_query", "_resource", "_verifier", "token")
 
     def __init__(self, verifier: ThreadVerifier, resource: ProtectedResource, environ: Environ, *, form: str) -> None:
         """`form` is the beginning of a urlencoded body."""
         self.token: VerifiedToken | None = None
         self._verifier = verifier
         self._resource = resource
-        self._environ = environ
+        self._authorization: str | None = environ.get("HTTP_AUTHORIZATION")
+        self._query: str = environ.get("QUERY_STRING", "")
         self._form = form
         self._bearer = ""
 
     def require(self, all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> VerifiedToken:
         """Return the access token if it is good now and has these scopes; raise a Refusal."""
         if not self._bearer:
-            authorization = self._environ.get("HTTP_AUTHORIZATION")
             self._bearer = bearer_token(
-                () if authorization is None else (authorization,),
-                query=self._environ.get("QUERY_STRING", ""),
+                () if self._authorization is None else (self._authorization,),
+                query=self._query,
                 form=self._form,
             )
         self.token = self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import http.client
 import json
 import logging
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -250,6 +252,29 @@ def test_an_open_websocket_can_ask_again(deployment: Deployment) -> None:
     accepted, closed = Connection("websocket", bearer).run(chat, deployment.verifier(Verifier))
     assert accepted == {"type": "websocket.accept"}
     assert closed == {"type": "websocket.close", "code": 1008, "reason": InvalidToken.description}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [("GET", {}, 200), ("POST", {"Content-Type": FORM}, 200), ("GET", {"Authorization": "Bearer no-token"}, 401)],
+    ids=["good", "form", "refused"],
+)
+def test_nothing_of_a_request_waits_for_the_garbage_collector(
+    deployment: Deployment, method: str, headers: dict[str, str], status: int
+) -> None:
+    """A scope that can be reached from itself would be freed by stopping the whole service now and then."""
+    verifier = deployment.verifier(Verifier)
+    message = {"type": "http.request", "body": b"a=b", "more_body": False}
+    connection = Connection("http", deployment.bearer() | headers, message, method=method)
+    assert connection.run(application, verifier, require="read")[0]["status"] == status
+    freed = weakref.ref(connection)
+    gc.collect()
+    gc.disable()
+    try:
+        del connection
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_no_framework_is_needed() -> None:
