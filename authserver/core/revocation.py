@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class RevocationKind(StrEnum):
@@ -22,12 +22,13 @@ class RevocationKind(StrEnum):
 EVERYTHING = "*"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
+class Revocation(NamedTuple):
     """One entry. `expires_at` (seconds) is when no token that it refuses can still be alive.
 
     A watermark refuses tokens whose `jti` carries a time of `revoked_at_ms` or earlier.
     `sequence` is its place in the order of revocations, given by the store.
+
+    A tuple, where other values are dataclasses: a start makes a million of them, each in a quarter of the time.
     """
 
     kind: RevocationKind

@@ -49,7 +49,7 @@ class RevocationsEndpoint:
                 "more": page.more,
                 "entries": [
                     {
-                        "kind": entry.kind.value,
+                        "kind": entry.kind,
                         "value": entry.value,
                         "revoked_at_ms": entry.revoked_at_ms,
                         "expires_at": entry.expires_at,

@@ -99,13 +99,11 @@ class RevocationCopy:
 
 
 def _entry(entry: Mapping[str, Json], workspace_id: str) -> Revocation:
-    return Revocation(
-        kind=_KINDS[entry["kind"]],
-        value=_of(str, entry["value"]),
-        workspace_id=workspace_id,
-        revoked_at_ms=_of(int, entry["revoked_at_ms"]),
-        expires_at=_of(int, entry["expires_at"]),
-    )
+    kind, value = _KINDS[entry["kind"]], entry["value"]
+    revoked_at_ms, expires_at = entry["revoked_at_ms"], entry["expires_at"]
+    if type(value) is not str or type(revoked_at_ms) is not int or type(expires_at) is not int:
+        raise TypeError("entry")
+    return Revocation(kind, value, workspace_id, revoked_at_ms, expires_at)
 
 
 def _word(value: Json) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -36,7 +35,7 @@ class Store:
         for one in revocations:
             if one.kind is RevocationKind.JTI and any(one.value == held.value for held in self.entries):
                 continue
-            new.append(replace(one, sequence=len(self.entries) + 1))
+            new.append(one._replace(sequence=len(self.entries) + 1))
             self.entries.append(new[-1])
         if self.service is not None:
             self.known_when_stored.append(len(self.service) > 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -23,7 +22,7 @@ class RevocationContract(Contract):
         async def scenario(stores: Stores) -> None:
             entries = [a_revocation("t2"), a_revocation(EVERYTHING, RevocationKind.ALL), a_revocation("t1")]
             added = await stores.revocations.add(entries)
-            assert [replace(entry, sequence=0) for entry in added] == entries
+            assert [entry._replace(sequence=0) for entry in added] == entries
             assert await stores.revocations.page(after=0, limit=10) == added
             assert await stores.revocations.page(after=added[0].sequence, limit=1) == [added[1]]
             assert await _all(stores, after=added[1].sequence) == [added[2]]
@@ -49,7 +48,7 @@ class RevocationContract(Contract):
             (first,) = await stores.revocations.add([a_revocation("v", kind)])
             later = a_revocation("v", kind, revoked_at_ms=NOW * 1000 + 1, reason="again")
             (moved,) = await stores.revocations.add([later])
-            assert moved == replace(later, sequence=moved.sequence)
+            assert moved == later._replace(sequence=moved.sequence)
             assert moved.sequence > first.sequence
             assert await _all(stores, after=first.sequence) == await _all(stores) == [moved]
 
@@ -74,7 +73,7 @@ class RevocationContract(Contract):
 
         async def scenario(stores: Stores) -> None:
             kinds = [a_revocation("x", kind) for kind in RevocationKind]
-            elsewhere = replace(a_revocation("x", RevocationKind.SUBJECT, revoked_at_ms=1), workspace_id="other")
+            elsewhere = a_revocation("x", RevocationKind.SUBJECT, revoked_at_ms=1)._replace(workspace_id="other")
             assert len(await stores.revocations.add([*kinds, elsewhere])) == len(kinds) + 1
 
         self.run(scenario)
