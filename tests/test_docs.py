@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from authserver.claims.template import compile_template
+from tests.docs.page import steps
 from tests.reference import REFERENCE, reference
 from tests.server import start_server
 
@@ -42,37 +43,23 @@ def _masked(text: str) -> str:
     return text.strip()
 
 
-def _steps(page: str) -> list[tuple[str, str]]:
-    """Return each command of the console blocks with the output that the page shows for it."""
-    steps: list[tuple[str, str]] = []
-    for block in _CONSOLE.findall(page):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                steps.append((line[2:], ""))
-            elif steps and steps[-1][0].endswith("\\") and line.startswith("> "):
-                steps[-1] = (steps[-1][0][:-1] + line[2:], "")
-            else:
-                steps[-1] = (steps[-1][0], steps[-1][1] + line + "\n")
-    return steps
-
-
 @pytest.mark.parametrize("path", [p for p in PAGES if _CONSOLE.search(p.read_text())], ids=lambda p: p.name)
 def test_the_commands_of_a_page_print_what_it_shows(path: Path, tmp_path: Path) -> None:
     """Every console block runs as it stands, in one shell, beside a fresh server."""
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     (tmp_path / "data").mkdir(mode=0o700)
-    steps = _steps(path.read_text(encoding="utf-8"))
+    typed = [step for block in _CONSOLE.findall(path.read_text(encoding="utf-8")) for step in steps(block)]
     with start_server(tmp_path / "data") as server:
-        script = "".join(f"{command}\necho {_END}\n" for command, _ in steps)
+        script = "".join(f"{step.command}\necho {_END}\n" for step in typed)
         script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         environment = {k: v for k, v in server.environment.items() if k != "AUTHSERVER_DATA_DIR"}
         run = subprocess.run(
             ["bash"], input=script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )
     outputs = run.stdout.split(_END + "\n")
-    assert len(outputs) == len(steps) + 1, run.stderr
-    for (command, expected), output in zip(steps, outputs, strict=False):
-        assert _masked(output) == _masked(expected), f"$ {command}\n{run.stderr}"
+    assert len(outputs) == len(typed) + 1, run.stderr
+    for step, output in zip(typed, outputs, strict=False):
+        assert _masked(output) == _masked(step.output), f"$ {step.command}\n{run.stderr}"
 
 
 def test_what_the_readme_shows_of_other_pages_is_run_there() -> None:

@@ -56,7 +56,9 @@ class ResourceServer:
         resource_name: str = "",
         metadata_url: str | None = None,
     ) -> None:
-        """`resource_name` and `metadata_url` are those of ProtectedResource."""
+        """`resource_name` and `metadata_url` are those of ProtectedResource. Raises TypeError for another verifier."""
+        if not isinstance(verifier, Verifier):
+            raise TypeError("ASGI needs a Verifier: a ThreadVerifier would hold up the event loop")
         self._app = app
         self._verifier = verifier
         self._require = require

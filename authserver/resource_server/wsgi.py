@@ -51,7 +51,11 @@ class ResourceServer:
         resource_name: str = "",
         metadata_url: str | None = None,
     ) -> None:
-        """`resource_name` and `metadata_url` are those of ProtectedResource."""
+        """`resource_name` and `metadata_url` are those of ProtectedResource. Raises TypeError for another verifier."""
+        if not isinstance(verifier, ThreadVerifier):
+            raise TypeError(
+                "WSGI needs a ThreadVerifier: what a Verifier says has to be awaited, and would pass for yes"
+            )
         self._app = app
         self._verifier = verifier
         self._require = require

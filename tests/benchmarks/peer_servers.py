@@ -1,8 +1,6 @@
 """The servers under peers/: installed by npm from their lock files, started with Node.js."""
 
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.processes import free_port, running
 from tests.benchmarks.progress import say
 from tests.benchmarks.server import AUDIENCE, Client, Server
+from tests.node_packages import InstallationFailed, NodeMissing, install_packages
 
 PEER_CLIENT = Client("benchmark-client", "a-secret-that-only-the-benchmark-knows")
 
@@ -60,11 +59,12 @@ PEERS = (NODE_OIDC_PROVIDER, JMONDI)
 
 def install_peers() -> None:
     """Install what the peers need, unless it is there already; BenchmarkError says why it failed."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        raise BenchmarkError("Node.js with npm is not installed")
     for peer in PEERS:
-        _install(npm, peer)
+        say(f"installing {peer.name}, unless it is there")
+        try:
+            install_packages(peer.sources)
+        except (NodeMissing, InstallationFailed) as error:
+            raise BenchmarkError(str(error)) from None
 
 
 @contextmanager
@@ -92,17 +92,3 @@ def peer_server(peer: Peer, token_format: str, *, log: Path, cores: Sequence[int
         )
         server.wait_until_ready(_START_SECONDS)
         yield server
-
-
-def _install(npm: str, peer: Peer) -> None:
-    lock = peer.sources / "package-lock.json"
-    installed_lock = peer.sources / "node_modules" / "installed-lock.json"
-    if installed_lock.exists() and installed_lock.read_bytes() == lock.read_bytes():
-        return
-    say(f"installing {peer.name}")
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    finished = subprocess.run(command, cwd=peer.sources, capture_output=True, text=True, check=False)
-    if finished.returncode:
-        complaint = next(iter(finished.stderr.splitlines()), "no reason given")
-        raise BenchmarkError(f"npm could not install {peer.name}: {complaint}")
-    shutil.copyfile(lock, installed_lock)

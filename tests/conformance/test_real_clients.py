@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 from jwt.algorithms import OKPAlgorithm
 
+from tests.node_packages import NodeMissing, install_packages
 from tests.server import API, RunningServer, credentials, header_of
 
 with warnings.catch_warnings():
@@ -105,16 +105,10 @@ def test_authlib_sees_oauth_errors(server: RunningServer, session: OAuth2Session
 @pytest.fixture(scope="module")
 def node() -> str:
     """Install the Node.js clients from their lock file, once; skip where there is no Node.js."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
+    try:
+        return install_packages(OPENID_CLIENT)
+    except NodeMissing:
         pytest.skip("Node.js with npm is not installed: npm's openid-client is not tried")
-    lock, stamp = OPENID_CLIENT / "package-lock.json", OPENID_CLIENT / "node_modules" / "installed-lock.json"
-    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(command, cwd=OPENID_CLIENT, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, f"npm could not install openid-client: {done.stderr[-500:]}"
-        shutil.copyfile(lock, stamp)
-    return node
 
 
 @pytest.fixture(scope="module", params=METHODS)

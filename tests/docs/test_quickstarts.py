@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import pytest
 from tests.conformance.proxies import PROGRAMS
 from tests.docs.page import File, Service, Step, read_page
 from tests.docs.terminal import Terminal, service, terminal
+from tests.node_packages import NodeMissing, install_packages
 from tests.redis_server import wait_for
 from tests.server import API, RunningServer, free_port, start_server
 
@@ -103,18 +102,13 @@ def masked(text: str) -> str:
 
 def install(command: str, directory: Path) -> None:
     """Install what `npm install` names, in the locked versions, once; skip where there is no Node.js."""
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("Node.js with npm is not installed: the page of Express is not tried")
     locked = json.loads((EXPRESS / "package.json").read_text())["dependencies"]
     named = dict(word.split("@") for word in command.split() if "@" in word)
     assert named == {name: version.split(".")[0] for name, version in locked.items()}
-    lock, stamp = EXPRESS / "package-lock.json", EXPRESS / "node_modules" / "installed-lock.json"
-    if not stamp.exists() or stamp.read_bytes() != lock.read_bytes():
-        ci = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        done = subprocess.run(ci, cwd=EXPRESS, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, f"npm could not install {', '.join(named)}: {done.stderr[-500:]}"
-        shutil.copyfile(lock, stamp)
+    try:
+        install_packages(EXPRESS)
+    except NodeMissing:
+        pytest.skip("Node.js with npm is not installed: the page of Express is not tried")
     (directory / "node_modules").symlink_to(EXPRESS / "node_modules")
 
 

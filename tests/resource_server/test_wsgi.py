@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from authserver.resource_server import ThreadVerifier
+from authserver.resource_server import ThreadVerifier, Verifier, asgi
 from authserver.resource_server.wsgi import ResourceServer
 from tests.resource_server.deployment import Deployment, ask, serve_wsgi
 from tests.resource_server.integration import Integration
@@ -100,3 +100,11 @@ def test_a_head_request_is_refused_without_a_body(verifier: ThreadVerifier) -> N
         response = client.head("/read")
         assert (response.status_code, response.content) == (401, b"")
         assert int(response.headers["content-length"]) > 0
+
+
+def test_the_wrong_kind_of_verifier_lets_nobody_in(deployment: Deployment) -> None:
+    """An answer that nobody awaits is true: such a middleware must not come into being. Nor the other way round."""
+    with pytest.raises(TypeError, match="needs a ThreadVerifier"):
+        ResourceServer(application, verifier=deployment.verifier(Verifier))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="needs a Verifier"):
+        asgi.ResourceServer(application, verifier=deployment.verifier(ThreadVerifier))  # type: ignore[arg-type]
