@@ -214,6 +214,21 @@ def test_a_snapshot_of_several_pages(server: Scripted) -> None:
         assert verifier.status().revocations == 3
 
 
+def test_what_is_told_counts_before_the_last_page(server: Scripted) -> None:
+    """News of several pages that breaks off: the token of the first page is refused, though it was good before."""
+    token = server.issuer.mint()
+    news = {"cursor": "e.1", "snapshot": False, "more": True, "entries": [entry("jti", claims_of(token)["jti"])]}
+
+    def feed(handler: BaseHTTPRequestHandler) -> None:
+        after = parse_qs(urlsplit(handler.path).query)["after"][0]
+        send(handler, *((200, server.page(after) | news) if after == "e.0" else (500, {})))
+
+    with server.verifier() as verifier:
+        assert verifier.verify(token)
+        server.answers[FEED] = feed
+        wait_for(lambda: is_refused(verifier, token), "the first page", seconds=3)
+
+
 def test_a_clock_far_ahead_forgets_nothing(server: Scripted) -> None:
     """RS-09: an entry goes when its tokens have expired by our clock too, which judges them."""
     token = server.issuer.mint()
