@@ -12,6 +12,7 @@ from tests.benchmarks.load import LoadGenerator, find_wrk
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.options import Options, read_options
 from tests.benchmarks.peer_servers import PEERS, Peer, install_peers
+from tests.benchmarks.picture import as_svg
 from tests.benchmarks.processes import choose_cores, ended_by_signals
 from tests.benchmarks.progress import say
 from tests.benchmarks.report import Report, as_json, as_markdown
@@ -83,6 +84,8 @@ def _hand_out(report: Report, options: Options) -> None:
         options.markdown.write_text(text, encoding="utf-8")
     if options.json is not None:
         options.json.write_text(as_json(report), encoding="utf-8")
+    if options.picture is not None:
+        options.picture.write_text(as_svg(report.figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ class Options:
     unpinned: bool = False
     markdown: Path | None = None
     json: Path | None = None
+    picture: Path | None = None
 
 
 FULL = Options()
@@ -73,6 +74,7 @@ def _parser(sections: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--unpinned", action="store_true", help="let servers and load use every core")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the report there too")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample there")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the rates beside the peers' there (SVG)")
     for option in fields(Options):
         if option.type is int:
             flag = "--" + option.name.replace("_", "-")
