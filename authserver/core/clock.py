@@ -5,11 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 #: Returns the present time in integer milliseconds since the epoch. Passed in, so that decisions stay pure.
 Clock = Callable[[], int]
 
 MS_PER_SECOND = 1000
+
+#: Seconds that only go forward, those that the machine sleeps included where the system counts them: the age of what is
+#: known goes by it.
+uptime: Callable[[], float] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
 
 
 def system_clock() -> int:

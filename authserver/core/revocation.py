@@ -18,6 +18,9 @@ class RevocationKind(StrEnum):
     ALL = "all"
 
 
+#: How far the clocks of verifiers may be behind: no revocation is forgotten before its token is dead to all of them.
+MAX_LEEWAY_SECONDS = 60
+
 #: The value of the one watermark of kind ALL.
 EVERYTHING = "*"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import structlog
 
+from authserver.core.clock import uptime
 from authserver.core.errors import AuthServerError, TemporarilyUnavailable
 from authserver.core.ports import ChangeKind, ChangeLog
 
@@ -33,7 +33,7 @@ class Follower:
         self._wake = asyncio.Event()
         self._position = 0
         self._stamp: object = None
-        self._fresh_at = time.monotonic()
+        self._fresh_at = uptime()
         self._log = structlog.get_logger()
 
     async def start(
@@ -47,12 +47,12 @@ class Follower:
         for handler in handlers.values():
             await handler(None)
         await revocations()
-        self._fresh_at = time.monotonic()
+        self._fresh_at = uptime()
 
     async def catch_up(self) -> None:
         """Apply whatever was written until now; raise TemporarilyUnavailable when the database cannot be asked."""
         async with self._lock:
-            started = time.monotonic()
+            started = uptime()
             stamp = await self._changes.stamp()
             if stamp != self._stamp:
                 await self._apply()
@@ -91,7 +91,7 @@ class Follower:
 
     def age_seconds(self) -> float:
         """Return how long ago the database was last asked with success."""
-        return time.monotonic() - self._fresh_at
+        return uptime() - self._fresh_at
 
     def require_fresh(self, grace_seconds: int) -> None:
         """Raise TemporarilyUnavailable when the last successful look is longer ago than `grace_seconds`."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping, Sequence
 from typing import Any
 
 from authserver.core.errors import ConfigurationError
 from authserver.resource_server.bearer import bearer_token
+from authserver.resource_server.demands import exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -31,7 +32,7 @@ _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -56,13 +57,16 @@ class ResourceServer:
         resource_name: str = "",
         metadata_url: str | None = None,
     ) -> None:
-        """`resource_name` and `metadata_url` are those of ProtectedResource. Raises TypeError for another verifier."""
+        """`resource_name` and `metadata_url` are those of ProtectedResource.
+
+        Raises TypeError for another verifier, and for scopes or paths that are no lists.
+        """
         if not isinstance(verifier, Verifier):
             raise TypeError("ASGI needs a Verifier: a ThreadVerifier would hold up the event loop")
         self._app = app
         self._verifier = verifier
-        self._require = require
-        self._except_paths = frozenset(except_paths)
+        self._require = None if require is None else scope_names(require)
+        self._except_paths = exact_paths(except_paths)
         self._resource = ProtectedResource(verifier, resource_name=resource_name, metadata_url=metadata_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,16 +76,20 @@ class ResourceServer:
             await Lifespan(self._verifier, receive, send).run(self._app, scope)
         elif kind in ("http", "websocket"):
             await self._guard(scope, receive, send)
-        else:
+        elif self._require is None:
             await self._app(scope, receive, send)
+        else:
+            raise RuntimeError(f"a connection of type {kind!r} cannot be guarded")
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _route_path(scope)
         if path.startswith(WELL_KNOWN) and scope.get("method") in ("GET", "HEAD") and self._resource.serves(path):
             await _send_answer(send, self._resource.describe())
             return
-        form = FormBody(receive) if _has_form(scope) else None
-        caller = scope[CALLER] = Caller(self._verifier, self._resource, scope["headers"], scope["query_string"], form)
+        headers = scope["headers"] = list(scope.get("headers") or ())  # some servers give what can be read once
+        query = scope.get("query_string") or b""
+        form = FormBody(receive) if _has_form(scope.get("method", "GET"), headers) else None
+        caller = scope[CALLER] = Caller(self._verifier, self._resource, headers, query, form)
         reply = Reply(scope, send)
         try:
             if self._require is not None and path not in self._except_paths:
@@ -226,7 +234,7 @@ class Lifespan:
         try:
             await app(scope, self._replay, self._pass_on)
         except Exception:
-            if self._answered:
+            if self._answered or self._first is None:  # it has begun to start, and failed
                 raise
             _log.info("the application has no lifespan, the verifier has one", exc_info=True)
         if not self._answered:
@@ -262,10 +270,10 @@ def _route_path(scope: Scope) -> str:
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
-def _has_form(scope: Scope) -> bool:
-    if scope.get("method", "GET") in ("GET", "HEAD"):
+def _has_form(method: str, headers: Headers) -> bool:
+    if method in ("GET", "HEAD"):
         return False
-    return any(name == b"content-type" and value.lower().startswith(_FORM) for name, value in scope["headers"])
+    return any(name == b"content-type" and value.lower().startswith(_FORM) for name, value in headers)
 
 
 async def _send_answer(send: Send, answer: Answer, *, kind: str = "http.response") -> None:

@@ -13,10 +13,12 @@ from hashlib import sha256
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
 from authserver.core.identifiers import token_id_bytes
+from authserver.core.revocation import MAX_LEEWAY_SECONDS
 from authserver.jose.compact import open_compact
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.claims import not_before, read_claims, read_confirmation
 from authserver.resource_server.config import VerifierConfig
+from authserver.resource_server.demands import scope_names
 from authserver.resource_server.errors import CannotVerify, InsufficientScope, InvalidToken
 from authserver.resource_server.key_set import KeySet, UnknownKey, shared_keys
 from authserver.resource_server.revocations import FeedPage, RevocationCopy
@@ -24,7 +26,6 @@ from authserver.resource_server.strict_json import read_object
 from authserver.resource_server.token import VerifiedToken
 
 MAX_TOKEN_CHARACTERS = 16 * 1024
-MAX_LEEWAY_SECONDS = 60
 MIN_STALENESS_SECONDS = 3
 
 #: Given the `cnf` claim (RFC 7800 §3.1), tells whether the caller has proved that he holds that key.
@@ -53,9 +54,10 @@ class Limits:
             raise ConfigurationError(
                 f"leeway_seconds must be 0 to {MAX_LEEWAY_SECONDS}: revocations outlive exp no longer"
             )
-        if not self.max_staleness_seconds >= MIN_STALENESS_SECONDS:
+        if not MIN_STALENESS_SECONDS <= self.max_staleness_seconds < float("inf"):
             raise ConfigurationError(
-                f"max_staleness_seconds must be {MIN_STALENESS_SECONDS} or more: the feed needs time"
+                f"max_staleness_seconds must be {MIN_STALENESS_SECONDS} or more, since the feed needs time, and "
+                "finite: to let tokens in however old the knowledge is, say fail_open"
             )
 
 
@@ -129,8 +131,8 @@ class TokenCheck:
 
     def _known(self, token: str) -> Seen:
         """Return what the token says once its signature was found good; raise Unreadable or UnknownKey."""
-        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
-            raise InvalidToken("too long, or not ASCII")
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+            raise InvalidToken("no text, too long, or not ASCII")
         digest = sha256(token.encode("ascii")).digest()
         seen = self._seen  # before the keys are looked at: what old keys found good must not be kept among the new
         known = seen.get(digest)
@@ -156,7 +158,7 @@ class TokenCheck:
             verified,
             good_from=not_before(verified) - self._leeway,
             good_until=verified.expires_at + self._leeway,
-            confirmation=read_confirmation(claims),
+            confirmation=read_confirmation(verified.claims),
         )
 
     @staticmethod
@@ -165,8 +167,12 @@ class TokenCheck:
 
 
 def require_proof(confirmation: Mapping[str, Json], proof: Proof | None) -> None:
-    """Raise InvalidToken unless `proof` says that the caller holds the key of a `cnf` claim (RFC 7800 §3.1)."""
-    if proof is None or not proof(confirmation):
+    """Raise InvalidToken unless `proof` returns True for the key of a `cnf` claim (RFC 7800 §3.1), nothing like it."""
+    try:
+        holds = proof is not None and proof(confirmation)
+    except Exception as error:
+        raise InvalidToken(f"the proof of its key failed with {type(error).__name__}") from error
+    if holds is not True:  # a coroutine would pass for yes
         raise InvalidToken("bound to a key that the caller has not proved to hold")
 
 
@@ -175,17 +181,12 @@ def require_scopes(token: VerifiedToken, *, all_of: Iterable[str], any_of: Itera
 
     Raises InvalidToken for one that is asked for a scope and says nothing of scopes (RFC 9068 §2.2.3).
     """
-    needed, choice = _names(all_of), _names(any_of)
+    needed, choice = scope_names(all_of), scope_names(any_of)
     if token.scopes.issuperset(needed) and not (choice and token.scopes.isdisjoint(choice)):
         return
     if not token.scope:
         raise InvalidToken("without any scope")
     raise InsufficientScope("not enough scope", scope=" ".join((*needed, *choice)))
-
-
-def _names(scopes: Iterable[str]) -> tuple[str, ...]:
-    """Return scope names, also of a text with spaces: `"read"` must not be taken for four letters."""
-    return tuple(scopes.split()) if isinstance(scopes, str) else tuple(scopes)
 
 
 class Seen:

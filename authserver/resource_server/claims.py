@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from authserver.core.client import Json
 from authserver.core.errors import InvalidScope
 from authserver.core.scope import expand, parse_scope
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.config import VerifierConfig
+from authserver.resource_server.read_only import read_only
 from authserver.resource_server.token import VerifiedToken
 
 _UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -45,7 +45,7 @@ def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str,
         jti=jti,
         credential_id=_text(claims, "credential_id"),
         kid=kid,
-        claims=MappingProxyType(dict(claims)),
+        claims=read_only(dict(claims)),
         as_of=as_of,
     )
 
@@ -73,7 +73,7 @@ def read_answer(answer: Mapping[str, Json], config: VerifierConfig, *, as_of: fl
         jti=str(answer.get("jti") or ""),
         credential_id=str(answer.get("credential_id") or ""),
         kid="",
-        claims=MappingProxyType(dict(answer)),
+        claims=read_only(dict(answer)),
         as_of=as_of,
     )
 
@@ -85,8 +85,10 @@ def not_before(token: VerifiedToken) -> int:
 
 def read_confirmation(claims: Mapping[str, Json]) -> Mapping[str, Json] | None:
     """Return the `cnf` (RFC 7800 §3.1), None when there is none; raise TokenRefused for what is no object."""
-    confirmation = claims.get("cnf")
-    if confirmation is not None and not isinstance(confirmation, dict):
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    if not isinstance(confirmation, dict):
         raise TokenRefused("the cnf is no JSON object")
     return confirmation
 

@@ -88,7 +88,7 @@ class _Reader:
     def __init__(self, document: Json, *, allow_http: bool) -> None:
         self.problems: list[str] = []
         self._allow_http = allow_http
-        self._document: Mapping[str, Any] = document if isinstance(document, dict) else {}
+        self._document: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
         if not self._document:
             self.problems.append("The verifier configuration is no JSON object.")
 

@@ -21,6 +21,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from authserver.core.errors import ConfigurationError
+from authserver.resource_server.demands import exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -54,8 +55,12 @@ class ResourceServerMiddleware:
         """Read the setting; raise ImproperlyConfigured."""
         self._get_response = get_response
         options = {name: value for name, value in _setting().items() if name in _OF_THE_MIDDLEWARE}
-        self._require: Collection[str] | None = options.pop("require", None)
-        self._except_paths = frozenset(options.pop("except_paths", ()))
+        required = options.pop("require", None)
+        try:
+            self._require = None if required is None else scope_names(required)
+            self._except_paths = exact_paths(options.pop("except_paths", ()))
+        except TypeError as error:
+            raise ImproperlyConfigured(f"{SETTING}: {error}") from None
         self._resource = ProtectedResource(verifier(), **options)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -92,16 +97,17 @@ def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Ca
 
     `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
     """
+    needed, choice = scope_names(all_of), scope_names(any_of)
 
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            response = _refused(_caller(request), all_of, any_of)
+            response = _refused(_caller(request), needed, choice)
             return view(request, *args, **kwargs) if response is None else response
 
         @wraps(view)
         async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            response = await sync_to_async(_refused, thread_sensitive=False)(_caller(request), all_of, any_of)
+            response = await sync_to_async(_refused, thread_sensitive=False)(_caller(request), needed, choice)
             return await view(request, *args, **kwargs) if response is None else response
 
         return guarded_async if iscoroutinefunction(view) else guarded

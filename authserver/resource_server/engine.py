@@ -18,6 +18,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from authserver.core.clock import uptime
 from authserver.core.errors import ConfigurationError
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.bearer import is_token_text
@@ -39,6 +40,7 @@ START_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 10
 _LONGEST_OBEYED_SECONDS = 30
 _PAUSE_SECONDS = 1.0
+_MAX_SEEKING = 100
 
 _log = logging.getLogger("authserver.resource_server")
 
@@ -63,7 +65,7 @@ class Engine:
         self.check: TokenCheck | None = None
         self.is_closed = False
         self._url = source if isinstance(source, str) else None
-        self._connection = connection
+        self._connection = connection.prepared()
         self._limits = limits
         self._follow_revocations = follow_revocations
         self._introspects = introspects
@@ -82,7 +84,10 @@ class Engine:
         """
         self._inherited, self._life = self._life, None
         self._lock = threading.Lock()
+        self._seeking: set[concurrent.futures.Future[None]] = set()
         self.has_learnt = False
+        if self.check is not None:
+            self.check.revocations.version += 1  # the parent's thread may have been in the middle of a page
 
     def open(self) -> concurrent.futures.Future[Outcome]:
         """Start unless it runs, after a close as well.
@@ -126,12 +131,20 @@ class Engine:
         return follower is not None and follower.keys.is_recent
 
     def fetch_keys(self) -> concurrent.futures.Future[None]:
-        """Ask for newer keys, at most every 30 seconds; done when there is nothing more to wait for."""
-        return self._submit(self._fetch_keys)
+        """Ask for newer keys, at most every 30 seconds; done when there is nothing more to wait for.
+
+        Anybody can make tokens that name an unknown key: beyond 100 that wait, raises CannotVerify.
+        """
+        if len(self._seeking) >= _MAX_SEEKING:
+            raise CannotVerify("too many tokens wait for newer keys")
+        future = self._submit(self._fetch_keys)
+        self._seeking.add(future)
+        future.add_done_callback(self._seeking.discard)
+        return future
 
     def introspect(self, token: str) -> concurrent.futures.Future[VerifiedToken]:
         """Ask the authorization server about a token; fails with InvalidToken or CannotVerify."""
-        if len(token) > MAX_TOKEN_CHARACTERS or not is_token_text(token):
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS or not is_token_text(token):
             raise InvalidToken("too long, or with characters that no token has")
         return self._submit(lambda life: self._introspect(life, token))
 
@@ -190,7 +203,7 @@ class Engine:
                 counts=self.counts,
                 patience=patience,
                 wait_seconds=max(1, int(min(_LONGEST_WAIT_SECONDS, self._limits.max_staleness_seconds / 3))),
-                monotonic=time.monotonic,
+                monotonic=uptime,
             )
         await life.follower.learn()
         self._settle(life, None)
@@ -242,5 +255,5 @@ class Engine:
             limits=self._limits,
             follows_revocations=self._follow_revocations,
             clock=time.time,
-            monotonic=time.monotonic,
+            monotonic=uptime,
         )

@@ -18,6 +18,7 @@ import flask
 from flask.typing import ResponseReturnValue
 from werkzeug.local import LocalProxy
 
+from authserver.resource_server.demands import scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
 from authserver.resource_server.wsgi import CALLER, Caller
@@ -32,12 +33,13 @@ def require(
 
     `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
     """
+    needed, choice = scope_names(all_of), scope_names(any_of)
 
     def decorate(view: Callable[P, Any]) -> Callable[P, ResponseReturnValue]:
         @wraps(view)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             try:
-                _caller().require(all_of, any_of=any_of)
+                _caller().require(needed, any_of=choice)
             except Refusal as refusal:
                 return answer_refusal(refusal)
             return cast("ResponseReturnValue", flask.current_app.ensure_sync(view)(*args, **kwargs))

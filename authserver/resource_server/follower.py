@@ -15,6 +15,8 @@ from authserver.resource_server.key_follower import Counts, KeyFollower
 from authserver.resource_server.patience import Patience
 from authserver.resource_server.source import Source, SourceFailed
 
+_KEYS_PAUSE_SECONDS = 0.5
+
 _log = logging.getLogger("authserver.resource_server")
 
 
@@ -100,8 +102,18 @@ class Follower:
         except ValueError:
             raise SourceFailed("the feed holds what cannot be understood") from None
         self._counts.feed_answers += 1
-        if page.jwks != self._jwks and self.keys.is_published:
-            await self.keys.fetch()
-            self._jwks = page.jwks  # only now: what was not learnt is tried again with the next answer
+        if not page.more and page.jwks != self._jwks and self.keys.is_published:
+            await self._learn_keys(page.jwks)
         self._patience.reset()
         return page.more
+
+    async def _learn_keys(self, digest: str) -> None:
+        """Fetch the keys that the feed names. Until they are there, each answer of the feed leads here again.
+
+        A server that has not heard of a withdrawn key, or a cache, may still give the set from before.
+        """
+        await self.keys.fetch()
+        if self.keys.are_those_of(digest):
+            self._jwks = digest
+        else:
+            await asyncio.sleep(_KEYS_PAUSE_SECONDS)

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 
 from authserver.core.errors import ConfigurationError
 from authserver.core.shared_run import SharedRun
@@ -69,6 +70,10 @@ class KeyFollower:
     async def fetch(self) -> None:
         """Fetch the keys as they are published from now on; raise SourceFailed."""
         await self._fetching()
+
+    def are_those_of(self, digest: str) -> bool:
+        """Tell whether the JWK Set is the one that the feed names: the first hex digits of its SHA-256."""
+        return sha256(self.document).hexdigest().startswith(digest)
 
     @property
     def is_recent(self) -> bool:

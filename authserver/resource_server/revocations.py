@@ -85,9 +85,10 @@ class RevocationCopy:
             if not page.more:
                 self._index, self._next = index, None
                 self.as_of, self.known_at = page.as_of, asked_at
-                index.drop_expired(now_seconds - _SPARE_SECONDS)
         finally:
-            self.version += 1  # last, and even if a part was taken up alone
+            self.version += 1  # after all that it stands for, and even if a part was taken up alone
+        if not page.more:
+            index.drop_expired(now_seconds - _SPARE_SECONDS)
 
     def is_revoked(self, token: VerifiedToken, token_id: bytes) -> bool:
         """Tell whether the token, whose `jti` has the bytes `token_id`, was revoked, alone or with others."""

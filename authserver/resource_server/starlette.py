@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from authserver.resource_server.asgi import CALLER, Caller
+from authserver.resource_server.demands import scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
 
@@ -28,13 +29,14 @@ def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Re
 
     `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
     """
+    needed, choice = scope_names(all_of), scope_names(any_of)
 
     async def requirement(connection: HTTPConnection) -> VerifiedToken:
         caller: Caller | None = connection.scope.get(CALLER)
         if caller is None:
             raise RuntimeError("the middleware authserver.resource_server.asgi.ResourceServer is missing")
         try:
-            return await caller.require(all_of, any_of=any_of)
+            return await caller.require(needed, any_of=choice)
         except Refusal:
             _answer_in_time(connection)
             raise

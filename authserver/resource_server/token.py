@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from authserver.core.client import Json
 
@@ -33,10 +32,10 @@ class VerifiedToken:
     jti: str
     credential_id: str
     kid: str
-    claims: Mapping[str, Json] = field(repr=False)
+    claims: Mapping[str, Json] = field(repr=False, hash=False)
     as_of: float
 
     @property
     def custom_claims(self) -> Mapping[str, Json]:
         """Return the claims that the template of the authorization server added."""
-        return MappingProxyType({name: self.claims[name] for name in self.claims if name not in REGISTERED_CLAIMS})
+        return {name: value for name, value in self.claims.items() if name not in REGISTERED_CLAIMS}

@@ -11,10 +11,13 @@ from __future__ import annotations
 import http
 import io
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from itertools import chain, islice
+from types import GeneratorType
 from typing import Any, Protocol
 
 from authserver.resource_server.bearer import bearer_token
+from authserver.resource_server.demands import exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -51,15 +54,18 @@ class ResourceServer:
         resource_name: str = "",
         metadata_url: str | None = None,
     ) -> None:
-        """`resource_name` and `metadata_url` are those of ProtectedResource. Raises TypeError for another verifier."""
+        """`resource_name` and `metadata_url` are those of ProtectedResource.
+
+        Raises TypeError for another verifier, and for scopes or paths that are no lists.
+        """
         if not isinstance(verifier, ThreadVerifier):
             raise TypeError(
                 "WSGI needs a ThreadVerifier: what a Verifier says has to be awaited, and would pass for yes"
             )
         self._app = app
         self._verifier = verifier
-        self._require = require
-        self._except_paths = frozenset(except_paths)
+        self._require = None if require is None else scope_names(require)
+        self._except_paths = exact_paths(except_paths)
         self._resource = ProtectedResource(verifier, resource_name=resource_name, metadata_url=metadata_url)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -71,7 +77,8 @@ class ResourceServer:
         try:
             if self._require is not None and path not in self._except_paths:
                 caller.require(self._require)
-            return self._app(environ, start_response)
+            body = self._app(environ, start_response)
+            return Begun(body) if isinstance(body, GeneratorType) else body
         except Refusal as refusal:
             return _respond(caller.answer(refusal), environ, start_response)
 
@@ -108,6 +115,23 @@ class Caller:
     def answer(self, refusal: Refusal) -> Answer:
         """Return what a refused request is answered with."""
         return self._resource.refuse(refusal)
+
+
+class Begun:
+    """The body of an application that is a generator, run to its first part: nothing of it runs before."""
+
+    def __init__(self, body: Generator[bytes, Any, Any]) -> None:
+        """Raise what the application raises until its first part."""
+        self._body = body
+        self._first = list(islice(body, 1))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Return all parts, the first one included."""
+        return chain(self._first, self._body)
+
+    def close(self) -> None:
+        """Let the application clean up, as servers do in the end."""
+        self._body.close()
 
 
 def is_form(content_type: str) -> bool:

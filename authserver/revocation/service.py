@@ -10,7 +10,7 @@ from authserver.core.clock import MS_PER_SECOND, Clock, seconds
 from authserver.core.errors import TemporarilyUnavailable, ValidationFailed
 from authserver.core.identifiers import token_id_ms
 from authserver.core.ports import LEASE_SECONDS, Beacon, RevocationStore
-from authserver.core.revocation import EVERYTHING, Revocation, RevocationKind
+from authserver.core.revocation import EVERYTHING, MAX_LEEWAY_SECONDS, Revocation, RevocationKind
 from authserver.core.revocation_index import RevocationIndex
 from authserver.core.shared_run import SharedRun
 from authserver.revocation.news import News
@@ -33,12 +33,12 @@ class RevocationService:
         leeway_seconds: int,
         beacon: Beacon | None = None,
     ) -> None:
-        """No token lives longer than `max_ttl_seconds`; verifiers may be late by `leeway_seconds`."""
+        """No token lives longer than `max_ttl_seconds`; verifiers may be late by `leeway_seconds`, or by 60."""
         self._store = store
         self._beacon = beacon
         self._clock = clock
-        self._max_life_seconds = max_ttl_seconds + leeway_seconds
-        self._leeway_seconds = leeway_seconds
+        self._leeway_seconds = max(leeway_seconds, MAX_LEEWAY_SECONDS)
+        self._max_life_seconds = max_ttl_seconds + self._leeway_seconds
         self._index = RevocationIndex()
         self.news = News()
         self._following = SharedRun(self._follow)

@@ -22,8 +22,11 @@ class Judge:
 
     async def verified(self, token: str) -> VerifiedToken:
         """Return a token that is good now; raise InvalidToken, or TemporarilyUnavailable when nobody can tell."""
+        return await self._verified(self.verifier, token)
+
+    async def _verified(self, verifier: Verifier, token: str) -> VerifiedToken:
         try:
-            return await self.verifier.verify(token)
+            return await verifier.verify(token)
         except CannotVerify as unknown:
             raise TemporarilyUnavailable(unknown.reason) from None
         except Refusal as refusal:
@@ -35,8 +38,9 @@ class Judge:
         Raises AccessDenied when the proxy protects another resource than the one that is judged for here. How old
         the knowledge is stands in every answer, so not in the identity.
         """
-        verified = await self.verified(token)
-        config = self.verifier.config
+        verifier = self.verifier  # the same for both questions, whatever is reloaded in between
+        verified = await self._verified(verifier, token)
+        config = verifier.config
         if resource is not None and (config is None or resource != config.audience):
             raise AccessDenied("the proxy, or the rule, names another resource than the verifier configuration")
         return Identity(

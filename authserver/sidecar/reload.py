@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import isinf
 
 import structlog
 
 from authserver.core.errors import ConfigurationError
 from authserver.endpoints.forward_rules import Rules
+from authserver.resource_server import Status
 from authserver.sidecar.judge import Judge
 from authserver.sidecar.options import Sources
 
@@ -44,10 +46,15 @@ class Reload:
         sources = self._read()
         verifier, present = sources.verifier, self._judge.verifier
         await verifier.__aenter__()  # left by whoever replaces it, or by `serve`
-        if present.status().ready and not verifier.status().ready:
+        if _knows_less(verifier.status(), present.status()):
             await verifier.aclose()
             raise ConfigurationError("The authorization server does not answer, and what is known would be lost.")
         self._judge.verifier = verifier
         self._use_rules(sources.rules)
         await present.aclose()
         self._log.info("reload.done")
+
+
+def _knows_less(new: Status, old: Status) -> bool:
+    """Tell whether something would be lost. With --fail-open a verifier is ready before it knows any revocation."""
+    return (old.ready and not new.ready) or (isinf(new.staleness_seconds) and not isinf(old.staleness_seconds))

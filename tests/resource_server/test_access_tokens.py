@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import hmac
 import json
+import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 
+from authserver.core.errors import ConfigurationError
 from authserver.core.identifiers import new_token_id
 from authserver.resource_server.check import Limits, TokenCheck, require_scopes
 from authserver.resource_server.errors import InsufficientScope, InvalidToken
@@ -246,9 +250,65 @@ def test_what_a_token_says(issuer: Issuer, check: TokenCheck) -> None:
     assert (token.jti, token.kid, token.scope) == (jti, issuer.kid, "write")
     assert token.scopes == {"read", "write"}
     assert dict(token.custom_claims) == {"roles": ["a"]}
-    with pytest.raises(TypeError):
-        token.claims["sub"] = "root"  # type: ignore[index]
     assert "roles" not in repr(token)
+
+
+def test_nobody_changes_the_claims_of_the_next_caller(issuer: Issuer, check: TokenCheck) -> None:
+    """A token that was seen before is one object: it refuses changes at any depth, and is plain JSON otherwise."""
+    given = issuer.claims(roles=["user"], plan={"name": "small", "limits": [1, {"a": 2}]})
+    token = check.verify(issuer.mint(None, given))
+    plan, roles = token.claims["plan"], token.custom_claims["roles"]
+    claims: Any = token.claims
+    changes: list[Callable[[], object]] = [
+        *(lambda: roles.append("admin"), lambda: roles.extend(["admin"]), lambda: roles.__iadd__(["admin"])),
+        *(roles.clear, lambda: roles.__setitem__(0, "admin"), lambda: roles.insert(0, "admin")),
+        *(lambda: plan.update(name="large"), lambda: plan.pop("name"), lambda: plan.__ior__({"name": "large"})),
+        *(plan["limits"][1].clear, plan["limits"].pop, lambda: plan.setdefault("b", 1)),
+        lambda: claims.__setitem__("sub", "root"),
+    ]
+    for change in changes:
+        with pytest.raises(TypeError, match="read-only"):
+            change()
+    assert token.claims == given
+    assert json.loads(json.dumps(token.claims)) == given
+    for copied in (copy.deepcopy(token.claims), pickle.loads(pickle.dumps(token.claims)), asdict(token)["claims"]):  # noqa: S301 - made here
+        assert copied == given
+    copy.deepcopy(plan)["limits"].append(3)
+    assert len({token, replace(token, kid="another")}) == 2
+
+
+@pytest.mark.parametrize("text", [None, 5, b"a.b.c", ["a.b.c"]])
+def test_what_is_no_text_is_no_token(check: TokenCheck, text: Any) -> None:
+    """A header that is missing is None in many frameworks."""
+    with pytest.raises(InvalidToken):
+        check.verify(text)
+
+
+async def _says_yes(_: object) -> bool:
+    return True
+
+
+def _fails(confirmation: Any) -> bool:
+    return bool(confirmation["no such member"])
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")
+@pytest.mark.parametrize("proof", [None, lambda _: False, lambda _: 1, lambda _: "yes", _says_yes, _fails])
+def test_a_bound_token_needs_a_plain_yes(issuer: Issuer, check: TokenCheck, proof: Any) -> None:
+    """RFC 7800 §3.1: a proof that is anything but True proves nothing; above all not a coroutine that nobody awaits."""
+    token = issuer.mint(None, issuer.claims(cnf={"jkt": "x"}))
+    with pytest.raises(InvalidToken):
+        check.verify(token, proof=proof)
+    assert check.verify(token, proof=lambda _: True)
+    with pytest.raises(InvalidToken):
+        check.verify(issuer.mint(None, {**issuer.claims(), "cnf": None}), proof=lambda _: True)
+
+
+def test_knowledge_without_end_is_named_fail_open() -> None:
+    """A limit that is never passed would let everybody in before the first answer."""
+    for seconds in (float("inf"), float("nan"), 0):
+        with pytest.raises(ConfigurationError):
+            Limits(max_staleness_seconds=seconds)
 
 
 def _once(names: Any) -> Any:

@@ -277,6 +277,32 @@ def test_nothing_of_a_request_waits_for_the_garbage_collector(
         gc.enable()
 
 
+def test_scopes_as_the_specification_allows_them(deployment: Deployment) -> None:
+    """Without the optional members, and with headers that can be read once; what cannot be guarded is not let in."""
+    verifier = deployment.verifier(Verifier)
+    bare = Connection("websocket", {})
+    del bare.scope["headers"], bare.scope["query_string"]
+    assert bare.run(application, verifier, require="read")[0]["code"] == 1008
+    once = Connection("http", deployment.bearer(), method="GET")
+    once.scope["headers"] = iter(once.scope["headers"])
+    assert once.run(application, verifier)[0]["status"] == 200
+    with pytest.raises(RuntimeError, match="cannot be guarded"):
+        Connection("webtransport", {}).run(application, verifier, require="read")
+
+
+def test_a_start_that_fails_is_no_missing_lifespan(deployment: Deployment) -> None:
+    """An application that begins to start and cannot must not be reported as started."""
+
+    async def without_database(_scope: Any, receive: Any, _send: Any) -> None:
+        await receive()
+        raise ConnectionError("no database")
+
+    connection = Connection("lifespan", {}, {"type": "lifespan.startup"})
+    with pytest.raises(ConnectionError):
+        connection.run(without_database, deployment.verifier(Verifier))
+    assert connection.sent == []
+
+
 def test_no_framework_is_needed() -> None:
     """The library, and what is for ASGI and WSGI at large, imports none of them."""
     program = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from authserver.core.resource import SigningAlg
-from authserver.resource_server import InvalidToken
+from authserver.resource_server import CannotVerify, InvalidToken
 from authserver.resource_server.key_follower import MIN_KEYS_SECONDS
 from tests.redis_server import wait_for
 from tests.resource_server.issuer import Issuer
@@ -33,6 +34,15 @@ def let_time_pass(verifier: Any) -> None:
     verifier.engine._follower.keys._tried_at -= MIN_KEYS_SECONDS
 
 
+def is_good(verifier: Any, token: str) -> bool:
+    """Tell whether a token is let in."""
+    try:
+        verifier.verify(token)
+    except InvalidToken:
+        return False
+    return True
+
+
 def test_rs_10_a_flood_of_unknown_keys(server: Scripted) -> None:
     """RS-10: 2,000 tokens that name as many unknown keys lead to one fetch in 30 seconds, from eight threads too."""
     issuer = server.issuer
@@ -50,6 +60,50 @@ def test_rs_10_a_flood_of_unknown_keys(server: Scripted) -> None:
             let_time_pass(verifier)
         assert verifier.verify(issuer.mint())
         assert verifier.status().refused == 4000
+
+
+def test_a_crowd_of_unknown_keys_waits_for_nobody(server: Scripted) -> None:
+    """RS-10: while keys hang, a hundred tokens may wait for them; anybody can make more, and those get 503 at once."""
+    let_go = threading.Event()
+
+    def hang(handler: BaseHTTPRequestHandler) -> None:
+        let_go.wait(10)
+        send(handler, 200, server.key_set())
+
+    def verify(number: int) -> str:
+        try:
+            verifier.verify(server.issuer.mint(server.issuer.header(kid=f"unknown-{number}")))
+        except CannotVerify:
+            let_go.set()  # somebody was sent away, while the others still wait
+            return "sent away"
+        except InvalidToken:
+            return "refused"
+        return "let in"
+
+    with server.verifier(**ALONE, timeout_seconds=5) as verifier, ThreadPoolExecutor(110) as pool:
+        let_time_pass(verifier)
+        server.answers[JWKS] = hang
+        ends = Counter(pool.map(verify, range(1, 111)))
+    assert ends["refused"] >= 100
+    assert ends["sent away"] >= 1
+    assert ends["let in"] == 0
+
+
+def test_rot_04_a_key_set_from_before_is_not_the_new_one(server: Scripted) -> None:
+    """ROT-04: a cache that still has a withdrawn key does not bring it back: the feed's digest says that it is old."""
+    other = Issuer(kid="other")
+    server.keys.append(other.jwk())
+    withdrawn = server.issuer.mint()
+    with server.verifier() as verifier:
+        assert verifier.verify(withdrawn)
+        server.answers[JWKS] = answer(200, server.key_set())
+        server.keys.pop(0)
+        asked = server.count(JWKS)
+        wait_for(lambda: server.count(JWKS) > asked + 1, "another look at the keys")
+        assert verifier.verify(withdrawn)  # nothing else is known yet
+        del server.answers[JWKS]
+        wait_for(lambda: not is_good(verifier, withdrawn), "the new keys", seconds=3)
+        assert verifier.verify(other.mint())
 
 
 def test_a_new_key_is_found_by_its_first_token(server: Scripted) -> None:

@@ -102,6 +102,26 @@ def test_a_head_request_is_refused_without_a_body(verifier: ThreadVerifier) -> N
         assert int(response.headers["content-length"]) > 0
 
 
+def test_a_generator_is_refused_like_any_application(deployment: Deployment, verifier: ThreadVerifier) -> None:
+    """Nothing of it has run when it is returned: its Refusal comes with the first part."""
+    closed: list[str] = []
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        try:
+            token = environ["authserver"].require("read")
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            yield b"hello "
+            yield token.client_id.encode()
+        finally:
+            closed.append(environ["PATH_INFO"])
+
+    with serve_wsgi(ResourceServer(application, verifier=verifier)) as url:
+        refused, good = ask(url, "/1"), ask(url, "/2", deployment.bearer())
+    assert (refused.status, refused.headers["www-authenticate"][:6]) == (401, "Bearer")
+    assert (good.status, good.body) == (200, f"hello {deployment.caller['client_id']}".encode())
+    assert closed == ["/1", "/2"]
+
+
 def test_the_wrong_kind_of_verifier_lets_nobody_in(deployment: Deployment) -> None:
     """An answer that nobody awaits is true: such a middleware must not come into being. Nor the other way round."""
     with pytest.raises(TypeError, match="needs a ThreadVerifier"):
