@@ -12,7 +12,7 @@ from authserver.audit.events import AuditEvent
 from authserver.core.errors import NotFound
 from authserver.core.ports import AuditSink
 from authserver.core.resource import SigningAlg
-from authserver.core.revocation import RevocationKind
+from authserver.core.revocation import WITHDRAWN_SECONDS, RevocationKind
 from authserver.core.signing_key import SigningKey
 
 
@@ -95,6 +95,7 @@ class SigningKeyAdministration:
             workspace_id=actor.workspace_id,
             reason=reason or "signing key revoked",
             actor=actor.name,
+            ahead_seconds=WITHDRAWN_SECONDS,
         )
         await self._keys.revoke(kid)
         self._record(AuditEvent.SIGNING_KEY_REVOKED, actor, kid=kid, reason=reason)

@@ -32,7 +32,7 @@ SECRET_VARIABLE = f"{PREFIX}_CLIENT_SECRET"
     type=click.Path(path_type=Path),
     help=f"The file with its secret. Or {SECRET_VARIABLE}, the secret itself.",
 )
-@click.option("--listen", default="127.0.0.1:9000", metavar="HOST:PORT|unix:PATH", help="Where to listen.")
+@click.option("--listen", default="127.0.0.1:9400", metavar="HOST:PORT|unix:PATH", help="Where to listen.")
 @click.option(
     "--expose", is_flag=True, help="Listen on an address that other machines reach. Nobody is asked who he is."
 )

@@ -21,6 +21,9 @@ class RevocationKind(StrEnum):
 #: How far the clocks of verifiers may be behind: no revocation is forgotten before its token is dead to all of them.
 MAX_LEEWAY_SECONDS = 60
 
+#: For so long a withdrawn key is refused, 200 years: who has stolen it makes tokens of any time that he likes.
+WITHDRAWN_SECONDS = 200 * 365 * 86_400
+
 #: The value of the one watermark of kind ALL.
 EVERYTHING = "*"
 

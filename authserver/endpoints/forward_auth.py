@@ -9,10 +9,17 @@ from __future__ import annotations
 from typing import Protocol
 
 from authserver.core.clock import MS_PER_SECOND, Clock, system_clock
-from authserver.core.errors import InsufficientScope, InvalidToken
+from authserver.core.errors import InsufficientScope, InvalidRequest, InvalidToken
 from authserver.core.identity import Identity
 from authserver.endpoints.forward_headers import Fields, identity_fields
-from authserver.endpoints.forward_request import HeldRequest, Original, Question, read_held, read_question
+from authserver.endpoints.forward_request import (
+    HeldRequest,
+    Original,
+    Question,
+    names_parameter,
+    read_held,
+    read_question,
+)
 from authserver.endpoints.forward_rules import NO_NEEDS, Rule, Rules
 from authserver.telemetry.logs import current_request_id
 from authserver.wire.answers import bearer_refusal
@@ -108,7 +115,14 @@ class _Below:
         self._path = path
 
     async def __call__(self, request: Request) -> Answer:
-        """Answer, without parameters: what stands in the query is the client's."""
+        """Answer, without parameters: what stands in the query is the client's.
+
+        Raises InvalidRequest for parameters of ours at `/` itself, which a proxy means that asks one slash too many.
+        """
+        if self._path == b"/" and names_parameter(request.query):
+            raise InvalidRequest(
+                "below /forward-auth/ no parameter is looked at: have the proxy ask /forward-auth, without the slash"
+            )
         target = self._path + (b"?" + request.query if request.query else b"")
         original = Original(self._method, target.decode("latin-1"))
         return await self._endpoint.answer(request, Question(), below=original, status=200)

@@ -85,6 +85,11 @@ def read_question(query: bytes) -> Question:
     )
 
 
+def names_parameter(query: bytes) -> bool:
+    """Tell whether a query, which need not be one of ours, names a parameter of ours."""
+    return any(name in _PARAMETERS for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+
+
 def _claim_headers(text: str) -> ClaimHeaders:
     names = [name for name in _SEPARATOR.split(text) if name]
     if not 0 < len(names) <= MAX_CLAIMS or any(len(name) > MAX_CLAIM_CHARACTERS for name in names):

@@ -9,7 +9,8 @@
     }
 
 The first rule that fits decides; a request that none fits is refused. `*` is one segment of a path, `**` at its end
-the rest, if any. A rule with a `resource` is for that audience, and for proxies that name it or none.
+the rest, if any. A path that fits in other capitals only is refused: a service may take `/ADMIN` for `/admin`. A rule
+with a `resource` is for that audience, and for proxies that name it or none.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Rule:
 
     methods: frozenset[str] | None
     path: re.Pattern[str]
+    path_in_any_case: re.Pattern[str]
     needs: ScopeNeeds
     anonymous: bool
     resource: str | None
@@ -98,7 +100,7 @@ class Rules:
     def find(self, method: str, uri: str, resource: str | None) -> Rule:
         """Return the first rule that fits a method and a raw request target, behind a proxy that names `resource`.
 
-        Raises AccessDenied when none does.
+        Raises AccessDenied when none does, and when that one fits but for capitals: a later one must not decide.
         """
         if not method or not uri:
             raise AccessDenied("the rules need the original method and URI, and the proxy has not said both")
@@ -107,12 +109,14 @@ class Rules:
         path = plain_path(uri.partition("?")[0])
         for fits, rule in self._by_method.get(method, self._for_others):
             if fits(path) and (resource is None or rule.resource is None or rule.resource == resource):
+                if not rule.path.fullmatch(path):
+                    raise AccessDenied("the original path differs from a rule's in capitals alone")
                 return rule
         raise AccessDenied("no rule fits the original method and path")
 
 
 def _matchers(rules: Iterable[Rule], method: str | None) -> _Matchers:
-    return [(rule.path.fullmatch, rule) for rule in rules if rule.methods is None or method in rule.methods]
+    return [(rule.path_in_any_case.fullmatch, rule) for rule in rules if rule.methods is None or method in rule.methods]
 
 
 def parse_rules(text: str) -> Rules:
@@ -219,6 +223,7 @@ class _Reader:
         return Rule(
             methods=None if _EVERY_METHOD in methods else frozenset(methods),
             path=_compiled(path),
+            path_in_any_case=_compiled(path, re.IGNORECASE),
             needs=needs,
             anonymous=anonymous is True,
             resource=audience,
@@ -270,8 +275,8 @@ def _printable(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-def _compiled(pattern: str) -> re.Pattern[str]:
+def _compiled(pattern: str, flags: re.RegexFlag = re.NOFLAG) -> re.Pattern[str]:
     """Return what matches the paths that `plain_path` returns."""
     parts = {"*": "/[^/]+", "**": "(?:/.*)?"}
     segments = pattern.removesuffix("/").split("/")[1:]
-    return re.compile("".join(parts.get(segment, "/" + re.escape(segment)) for segment in segments))
+    return re.compile("".join(parts.get(segment, "/" + re.escape(segment)) for segment in segments), flags)

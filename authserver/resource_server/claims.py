@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 from authserver.core.client import Json
+from authserver.core.clock import MS_PER_SECOND
 from authserver.core.errors import InvalidScope
+from authserver.core.identifiers import token_id_ms
 from authserver.core.scope import expand, parse_scope
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.config import VerifierConfig
@@ -14,7 +16,7 @@ from authserver.resource_server.read_only import read_only
 from authserver.resource_server.token import VerifiedToken
 
 _UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_LATEST_SECONDS = 2**53 - 1
+_LATEST_SECONDS = 7_258_118_400  # the year 2200: for longer no key that was withdrawn is refused
 
 
 def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str, as_of: float) -> VerifiedToken:
@@ -32,6 +34,9 @@ def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str,
     jti = _text(claims, "jti")
     if not _UUID_V7.fullmatch(jti):
         raise TokenRefused("the jti is no UUIDv7")
+    expires_at = _seconds(claims, "exp")
+    if token_id_ms(jti) > expires_at * MS_PER_SECOND:
+        raise TokenRefused("the jti is of a time after exp")
     scope = read_scope(claims)
     return VerifiedToken(
         subject=_text(claims, "sub"),
@@ -41,7 +46,7 @@ def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str,
         scopes=_expanded(scope, config),
         audience=audience,
         issued_at=_seconds(claims, "iat"),
-        expires_at=_seconds(claims, "exp"),
+        expires_at=expires_at,
         jti=jti,
         credential_id=_text(claims, "credential_id"),
         kid=kid,

@@ -29,8 +29,8 @@ class Refusal(Exception):
 
     @property
     def body(self) -> dict[str, str]:
-        """Return what the caller may read; no error where there was no token to be wrong (RFC 6750 §3.1)."""
-        return {**({"error": self.error} if self.error else {}), "error_description": self.description}
+        """Return what the caller may read."""
+        return {"error": self.error or "invalid_token", "error_description": self.description}
 
     def headers(self, *, realm: str = "", resource_metadata: str = "") -> tuple[tuple[str, str], ...]:
         """Return the header fields of the answer, with the challenge of RFC 6750 §3.

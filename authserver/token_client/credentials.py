@@ -106,11 +106,11 @@ class ClientCredentials(httpx2.Auth):
         return attach(request, keeper=self._keeper, origins=self._origins)
 
     def close(self) -> None:
-        """Wait for a fetch that is under way, and forget the token. The next use fetches again."""
+        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
         self._keeper.close()
 
     async def aclose(self) -> None:
-        """Wait for a fetch that is under way, and forget the token. The next use fetches again."""
+        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
         await self._keeper.close_async()
 
     def __enter__(self) -> Self:

@@ -11,9 +11,12 @@ import logging
 import os
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import SystemRandom
 
 from authserver.token_client.access_token import Token, elapsed_ms
@@ -26,6 +29,12 @@ from authserver.token_client.schedule import (
     after_success,
     next_step,
 )
+
+#: So many fetches of a keeper hang at once, where no timeout reaches; beyond them none begins.
+MAX_FETCHES = 3
+
+#: So much is kept to be said, the newest, while a log handler is slow.
+MAX_UNTOLD = 16
 
 _log = logging.getLogger("authserver.token_client")
 _jitter = SystemRandom().random
@@ -55,6 +64,9 @@ class Keeper:
         self._held = Held(_jitter())
         self._lock = threading.Lock()
         self._flight: Flight | None = None
+        self._fetching: set[threading.Thread] = set()
+        self._untold: deque[Callable[[], None]] = deque(maxlen=MAX_UNTOLD)
+        self._telling = threading.Lock()
         _keepers.add(self)
 
     def token(self) -> Token:
@@ -82,13 +94,13 @@ class Keeper:
         self._successor_or_flight(rejected)
 
     def close(self) -> None:
-        """Wait for a fetch that is under way, and forget the token."""
+        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
         if (flight := self._flight) is not None:
             self._wait(flight)
         self._forget()
 
     async def close_async(self) -> None:
-        """Wait for a fetch that is under way, and forget the token."""
+        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
         if (flight := self._flight) is not None:
             await self._wait_async(flight)
         self._forget()
@@ -101,35 +113,36 @@ class Keeper:
             token = self._held.good_token(now_ms)
             if step in {Step.RENEW, Step.FETCH} and self._flight is None:
                 self._start(now_ms)
-            if token is not None:
-                return token
-            if self._flight is not None:
-                return self._flight
-            return self._delivered(self._held.error or TokenUnavailable("no fetch can be started"))
+            found = token or self._flight or self._held.error or TokenUnavailable("no fetch can be started")
+        self._tell()
+        return found if isinstance(found, Token | Flight) else self._delivered(found)
 
     def _successor_or_flight(self, rejected: Token) -> Token | Flight | None:
         with self._lock:
             now_ms = self._clock()
             self._end_if_overdue(now_ms)
-            token = self._held.good_token(now_ms)
-            if token is not None and token.access_token != rejected.access_token:
-                return token
-            if self._flight is None:
-                held = after_rejection(self._held, now_ms)
-                if held is None:
-                    return None
+            successor = _other(self._held.good_token(now_ms), rejected)
+            if successor is None and self._flight is None and (held := after_rejection(self._held, now_ms)) is not None:
                 self._held = held
                 self._start(now_ms)
-            return self._flight
+            found = successor or self._flight
+        self._tell()
+        return found
 
     def _start(self, now_ms: int) -> None:
         """Begin a fetch. The lock is held."""
         flight = self._flight = Flight(now_ms + self._timeout_ms)
         flight.outcome.set_running_or_notify_cancel()  # so that one who waits cannot cancel it for the others
+        if len(self._fetching) >= MAX_FETCHES:
+            self._end(flight, TokenUnavailable("earlier fetches still hang"))
+            return
+        thread = threading.Thread(target=self._run, args=(flight, now_ms), name="token-fetch", daemon=True)
         try:
-            threading.Thread(target=self._run, args=(flight, now_ms), name="token-fetch", daemon=True).start()
+            thread.start()
         except RuntimeError:  # the process has too many threads, or ends
             self._end(flight, TokenUnavailable("no thread can be started"))
+        else:
+            self._fetching.add(thread)
 
     def _run(self, flight: Flight, asked_at_ms: int) -> None:
         outcome: Token | TokenError
@@ -140,7 +153,10 @@ class Keeper:
         except BaseException as error:  # noqa: BLE001 - whoever waits must hear of it
             outcome = TokenUnavailable(f"the fetch failed: {type(error).__name__}")
         with self._lock:
+            self._fetching.discard(threading.current_thread())
             self._end(flight, outcome)
+        flight.outcome.set_result(outcome)
+        self._tell()
 
     def _end(self, flight: Flight, outcome: Token | TokenError) -> None:
         """Take over what a fetch brought, unless it was given up before. The lock is held."""
@@ -150,18 +166,38 @@ class Keeper:
         now_ms = self._clock()
         if isinstance(outcome, Token):
             self._held = after_success(self._held, outcome, _jitter())
-            _log.debug("got an access token for %d s", outcome.lifetime_ms // 1000)
+            self._untold.append(partial(_log.debug, "got an access token for %d s", outcome.lifetime_ms // 1000))
         else:
             self._held = after_failure(self._held, outcome, now_ms, _jitter())
             kept = "the old one is kept" if self._held.good_token(now_ms) else "there is none"
             seconds = self._held.retry_after_seconds(now_ms)
-            _log.warning("no new access token, %s; next try in %d s: %s", kept, seconds, outcome.reason)
-        flight.outcome.set_result(outcome)
+            text = "no new access token, %s; next try in %d s: %s"
+            self._untold.append(partial(_log.warning, text, kept, seconds, outcome.reason))
 
     def _end_if_overdue(self, now_ms: int) -> None:
         """Give up a fetch that hangs, so that another can begin. The lock is held."""
         if self._flight is not None and now_ms >= self._flight.ends_at_ms:
             self._end(self._flight, TokenUnavailable("the authorization server did not answer in time"))
+
+    def _tell(self) -> None:
+        """Log what is untold, but never in an event loop. The lock is not held: a log handler may ask for a token."""
+        if not self._untold or self._telling.locked():
+            return
+        try:
+            asyncio.get_running_loop()
+            threading.Thread(target=self._tell_all, name="token-log", daemon=True).start()
+        except RuntimeError:  # there is no loop, or no thread can be started
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        """Log what is untold, in one thread at a time: the one that is at it says also what others add."""
+        while self._untold and self._telling.acquire(blocking=False):
+            try:
+                while self._untold:
+                    with suppress(Exception):  # a log handler that breaks takes nobody's token away
+                        self._untold.popleft()()
+            finally:
+                self._telling.release()
 
     def _wait(self, flight: Flight) -> Token | TokenError:
         try:
@@ -169,6 +205,7 @@ class Keeper:
         except TimeoutError:
             with self._lock:
                 self._end_if_overdue(self._clock())
+            self._tell()
             return TokenUnavailable("the authorization server did not answer in time")
 
     async def _wait_async(self, flight: Flight) -> Token | TokenError:
@@ -178,9 +215,13 @@ class Keeper:
         except TimeoutError:
             with self._lock:
                 self._end_if_overdue(self._clock())
+            self._tell()
             return TokenUnavailable("the authorization server did not answer in time")
 
     def _patience_seconds(self, flight: Flight) -> float:
+        """Return how long to wait: not at all within a fetch, where a log handler of the HTTP client may be."""
+        if threading.current_thread() in self._fetching:
+            return 0
         return max(0, flight.ends_at_ms - self._clock() + 1) / 1000
 
     def _delivered(self, outcome: Token | TokenError) -> Token:
@@ -190,12 +231,15 @@ class Keeper:
 
     def _forget(self) -> None:
         with self._lock:
-            self._held = Held(_jitter())
+            self._held = replace(self._held, jitter=_jitter(), token=None)
 
     def _after_fork(self) -> None:
         """Go on in a child process with the token, but without the parent's threads, and at a moment of its own."""
         self._lock = threading.Lock()
         self._flight = None
+        self._fetching = set()
+        self._untold.clear()
+        self._telling = threading.Lock()
         self._held = replace(self._held, jitter=_jitter())
 
 

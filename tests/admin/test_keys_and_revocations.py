@@ -47,6 +47,7 @@ def test_revoke_a_key() -> None:
         assert {item["kid"]: item["state"] for item in items}[active["kid"]] == "gone"
         (entry,) = api.call("GET", REVOCATIONS).json()["items"]
         assert (entry["kind"], entry["value"], entry["reason"]) == ("kid", active["kid"], "leaked")
+        assert entry["revoked_at_ms"] > 2**42  # the year 2109: a thief makes tokens of any time
         assert api.call("POST", f"{KEYS}/unknown/revoke").status_code == 404
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,8 +56,8 @@ def site(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def identity(fields: list[list[str]]) -> dict[str, str]:
-    """Return all that could pass for identity at a service that takes `_` for `-`, none of it twice."""
-    found = [(name, value) for name, value in fields if name.replace("_", "-").startswith("x-auth")]
+    """Return all that could pass for identity at a service that takes `_` and `.` for `-`, none of it twice."""
+    found = [(name, value) for name, value in fields if re.match("x[-_.]auth", name)]
     assert len(dict(found)) == len(found), found
     return dict(found)
 
@@ -101,7 +102,14 @@ def test_wrong_scope(site: Site, name: str) -> None:
     assert reply.headers["www-authenticate"] == ['Bearer realm="authserver", error="insufficient_scope", scope="read"']
 
 
-@pytest.mark.parametrize("spelling", [str, str.lower, str.upper, lambda header: header.replace("-", "_")])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        *(str, str.lower, str.upper),
+        *(lambda header: header.replace("-", "_"), lambda header: header.replace("-", ".")),
+        *(lambda header: header.replace("-", ".", 1), lambda header: header.replace("h-", "h.")),
+    ],
+)
 def test_a_client_cannot_say_who_it_is(site: Site, name: str, spelling: Any) -> None:
     """What a client writes into the identity headers, in any spelling, does not reach the service."""
     headers = ("X-Auth-Client-Id", "X-Auth-Subject", "X-Auth-Scope", "X-Auth-Workspace")
@@ -110,6 +118,30 @@ def test_a_client_cannot_say_who_it_is(site: Site, name: str, spelling: Any) -> 
     seen = site.proxies[name].request("GET", "/orders/1", *forged, site.bearer()).seen()
     assert identity(seen["fields"])["x-auth-client-id"] == site.client["client_id"]
     assert "forged" not in str(seen)
+
+
+@pytest.mark.parametrize(
+    "nominated",
+    [
+        ["close, X-Auth-Client-Id, X-Auth-Scope"],
+        ["close", "x-auth-subject"],
+        ["keep-alive,X_AUTH_CLIENT_ID"],
+        ["X-Auth-Workspace"],
+    ],
+)
+def test_a_client_cannot_have_its_name_removed(site: Site, name: str, nominated: list[str]) -> None:
+    """RFC 9110 §7.6.1: what `Connection` nominates is removed on the way, but never who calls."""
+    fields = [("Connection", value) for value in nominated]
+    reply = site.proxies[name].request("GET", "/orders/1", *fields, site.bearer())
+    assert reply.status == 400 or set(identity(reply.seen()["fields"])) == set(IDENTITY)
+
+
+def test_other_connection_options(site: Site, name: str) -> None:
+    """Clients may name what they like of their own connection."""
+    fields = (("Connection", "close, TE"), ("TE", "trailers"))
+    assert set(identity(site.proxies[name].request("GET", "/orders/1", *fields, site.bearer()).seen()["fields"])) == {
+        *IDENTITY
+    }
 
 
 def test_a_body_reaches_the_service(site: Site, name: str) -> None:

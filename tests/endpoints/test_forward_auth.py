@@ -11,6 +11,7 @@ from authserver.core.errors import (
     AccessDenied,
     AuthServerError,
     InsufficientScope,
+    InvalidRequest,
     InvalidToken,
     TemporarilyUnavailable,
 )
@@ -24,8 +25,8 @@ IDENTITY = Identity(
 )
 
 
-def ask(outcome: Identity | AuthServerError, query: bytes = b"") -> Answer:
-    """Ask with a token about which the judgement has this to say."""
+def ask(outcome: Identity | AuthServerError, query: bytes = b"", *, below: bytes | None = None) -> Answer:
+    """Ask with a token about which the judgement has this to say; with `below`, in Envoy's way."""
 
     async def check(token: str, resource: str | None) -> Identity:
         assert (token, resource) == ("token", None)
@@ -38,7 +39,7 @@ def ask(outcome: Identity | AuthServerError, query: bytes = b"") -> Answer:
 
     endpoint = ForwardAuthEndpoint(check=check, clock=lambda: NOW_MS)
     request = Request("GET", [(b"authorization", b"Bearer token")], query, receive, "192.0.2.1", {})
-    return asyncio.run(endpoint(request))
+    return asyncio.run((endpoint if below is None else endpoint.below("GET", below))(request))
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,21 @@ def test_refusals(error: InvalidToken | InsufficientScope, challenge: bytes) -> 
     """RFC 6750 §3.1: whatever the judgement finds wrong is a challenge."""
     answer = ask(error, b"scope=read")
     assert (answer.status, dict(answer.headers)[b"www-authenticate"]) == (error.status, challenge)
+
+
+@pytest.mark.parametrize(
+    "query", [b"scope=admin", b"a=b&resource=x", b"any_scope", b"claims=user_id&a=b", b"sc%6fpe=a"]
+)
+def test_parameters_behind_a_slash_too_many(query: bytes) -> None:
+    """A proxy that is told `/forward-auth/?scope=` would have nothing judged but the token: it is refused."""
+    with pytest.raises(InvalidRequest, match="without the slash"):
+        ask(IDENTITY, query, below=b"/")
+
+
+@pytest.mark.parametrize(("query", "below"), [(b"", b"/"), (b"page=2", b"/"), (b"scope=admin", b"/orders/")])
+def test_queries_of_clients(query: bytes, below: bytes) -> None:
+    """In Envoy's way the query is the client's, who may write what he likes below a path."""
+    assert ask(IDENTITY, query, below=below).status == 200
 
 
 @pytest.mark.parametrize("error", [AccessDenied("why"), TemporarilyUnavailable("why")])

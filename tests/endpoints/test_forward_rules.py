@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -26,6 +27,14 @@ def rules(*entries: dict[str, Any], **more: Any) -> Rules:
 
 
 _DECIDES = {"scope", "any_scope", "anonymous"}
+
+FOLDED = rules(
+    {"path": "/orders/admin/**", "scope": "admin"},
+    {"path": "/users/*/keys/*", "scope": "keys"},
+    {"path": "/straße", "scope": "street"},
+    {"path": "/orders/**"},
+    {"path": "/**", "scope": ""},
+)
 
 
 def fits(pattern: str, path: str) -> bool:
@@ -70,6 +79,57 @@ def test_the_first_rule_decides() -> None:
     assert found.find("GET", "/a/b", None).needs == ScopeNeeds(("admin",))
     assert found.find("GET", "/a/b/", None).needs == ScopeNeeds(("admin",))
     assert found.find("GET", "/a/c", None).anonymous is True
+
+
+@pytest.mark.parametrize(
+    ("path", "scope"),
+    [
+        ("/orders/admin/x", "admin"),
+        ("/orders/X/x", "read"),
+        ("/orders/1/Admin", "read"),
+        ("/users/Bob/keys/K1", "keys"),
+        ("/straße", "street"),
+    ],
+)
+def test_capitals_of_what_a_star_stands_for(path: str, scope: str) -> None:
+    """Where a rule names nothing, capitals are as good as others."""
+    assert FOLDED.find("GET", quote(path), None).needs.all_of == (scope,)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "/orders/ADMIN/x",
+            "/orders/aDmin",
+            "/Orders/admin/x",
+            "/ORDERS/1",
+            "/orders/%41dmin/x",
+            "/orders/adm%C4%B1n",
+        ),
+        *(
+            "/users/Bob/Keys/K1",
+            "/Users/bob/keys/k1",
+            "/u\u017fers/bob/keys/1",
+            "/users/bob/\u212aeys/1",
+            "/stra\u1e9ee",
+        ),
+    ],
+)
+def test_no_second_spelling_of_a_path(path: str) -> None:
+    """A service may take ADMIN for admin, so ADMIN must not slip by the rule for admin to a wider one."""
+    with pytest.raises(AccessDenied, match="differs from a rule's in capitals alone"):
+        FOLDED.find("GET", quote(path, safe="/%"), None)
+
+
+def test_a_rule_in_other_capitals_that_is_not_asked() -> None:
+    """A rule for other methods or another audience does not come into it."""
+    found = rules(
+        {"path": "/orders/admin", "methods": ["POST"], "scope": "admin"},
+        {"path": "/orders/admin", "resource": "https://a.example", "scope": "admin"},
+        {"path": "/**"},
+    )
+    assert found.find("GET", "/orders/ADMIN", "https://b.example").needs.all_of == ("read",)
 
 
 @pytest.mark.parametrize(

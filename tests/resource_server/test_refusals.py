@@ -66,9 +66,9 @@ def test_who_cannot_be_judged_is_not_challenged() -> None:
 
 @pytest.mark.parametrize("refusal", [*(row[0] for row in ROWS), CannotVerify("why")])
 def test_the_body(refusal: Refusal) -> None:
-    """The body has error and description; no error where nothing was sent. The reason is for the operator."""
-    error = {"error": refusal.error} if refusal.error else {}
-    assert refusal.body == {**error, "error_description": refusal.description}
+    """The body has error and description; the reason is for the operator."""
+    error = refusal.error or "invalid_token"
+    assert refusal.body == {"error": error, "error_description": refusal.description}
     assert "why" not in repr((refusal.body, refusal.headers()))
     assert (str(refusal), refusal.reason) == ("why", "why")
     assert refusal.description.isascii()

@@ -58,6 +58,13 @@ def test_forward_auth_in_envoys_way(deployment: Deployment, sidecar: RunningSide
     assert sidecar.request("POST", "/forward-auth/orders/1", b"").status == 401
 
 
+def test_forward_auth_with_a_slash_too_many(deployment: Deployment, sidecar: RunningSidecar) -> None:
+    """What a proxy asks for behind `/forward-auth/` would not be judged, so it is refused; the log says what to do."""
+    assert_refused(sidecar.get("/forward-auth/?scope=admin", deployment.bearer()), 400, "invalid_request")
+    assert "without the slash" in sidecar.events("request")[-1]["reason"]
+    assert sidecar.get("/forward-auth/?page=2", deployment.bearer()).status == 200
+
+
 def test_introspection(deployment: Deployment, sidecar: RunningSidecar) -> None:
     """RFC 7662 §2.2: the claims of a good token, without any client authentication; nothing of another."""
     token = token_of(deployment)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
+import pytest
 
 from authserver.cli.sidecar import PREFIX, SECRET_VARIABLE, sidecar
 from authserver.sidecar.metrics import COUNTERS, GAUGES
 
-PAGE = (Path(__file__).parents[2] / "docs" / "sidecar.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "sidecar.md").read_text(encoding="utf-8")
+
+#: Where a page's service listens, or is asked behind a proxy.
+SERVICE = re.compile(r"(?:proxy_pass http://|reverse_proxy |listen |url: \"http://)(127\.0\.0\.1:\d+)")
 
 
 def test_options() -> None:
@@ -24,6 +30,15 @@ def test_options() -> None:
         )
         assert row in PAGE, row
     assert SECRET_VARIABLE in PAGE
+
+
+@pytest.mark.parametrize("page", ["forward-auth.md", "quickstart/nginx.md", "quickstart/caddy.md"])
+def test_the_default_address_is_no_services(page: str) -> None:
+    """A proxy told to ask the sidecar must not find the service there, whose 200 would let everybody in."""
+    services = set(SERVICE.findall((DOCS / page).read_text(encoding="utf-8")))
+    (listen,) = [option.default for option in sidecar.params if option.name == "listen"]
+    assert services
+    assert listen not in services
 
 
 def test_metrics() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from authserver.token_client import Token, TokenUnavailable
+from authserver.token_client.access_token import elapsed_ms
 from authserver.token_client.keeper import Keeper
 from tests.redis_server import wait_for
 
@@ -91,3 +92,34 @@ def test_a_process_without_room_for_a_thread_hears_of_it(
             ask(keeper)
     wait_for(lambda: keeper._held.retry_at_ms <= keeper._clock(), "the end of the pause")
     assert ask(keeper).access_token == "token"
+
+
+def test_no_more_than_three_fetches_hang_at_once() -> None:
+    """Beyond them a fetch fails at once, without a thread; when one of them ends there is room again."""
+    ends = [threading.Event() for _ in range(3)]
+    threads: list[threading.Thread] = []
+
+    def fetch(asked_at_ms: int) -> Token:
+        threads.append(threading.current_thread())
+        if len(threads) <= len(ends):
+            ends[len(threads) - 1].wait(30)
+        return Token(f"token-{len(threads)}", asked_at_ms, HOUR_MS)
+
+    later = [0]
+    keeper = Keeper(fetch, timeout_seconds=0.1, clock=lambda: elapsed_ms() + later[0])
+    try:
+        for _ in ends:
+            with pytest.raises(TokenUnavailable, match="in time"):
+                keeper.token()
+            later[0] += 61_000  # past any backoff
+        for _ in range(5):
+            with pytest.raises(TokenUnavailable, match="earlier fetches still hang"):
+                keeper.token()
+            later[0] += 61_000
+        assert len(threads) == len(ends)
+        ends[1].set()
+        threads[1].join(10)
+        assert keeper.token().access_token == "token-4"
+    finally:
+        for end in ends:
+            end.set()

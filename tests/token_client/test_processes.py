@@ -14,8 +14,9 @@ from collections.abc import Callable
 import httpx2
 import pytest
 
+from authserver.token_client import TokenUnavailable
 from tests.redis_server import wait_for
-from tests.token_client.scripted_server import Reply, ScriptedServer, Seen
+from tests.token_client.scripted_server import SECRET, Reply, ScriptedServer, Seen, travel
 
 
 def in_child(work: Callable[[], None]) -> int:
@@ -74,6 +75,36 @@ def test_a_child_forked_during_a_fetch_fetches_by_itself(scripted: ScriptedServe
     assert len(scripted.token_requests) == 2
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # that is the case in question
+def test_a_child_fetches_though_the_parents_fetches_hang(scripted: ScriptedServer) -> None:
+    """The parent has as many fetches that hang as may be; they are none of the child's."""
+    go = threading.Event()
+    parent = os.getpid()
+
+    def secret() -> str:
+        if os.getpid() == parent:
+            go.wait(30)
+        return SECRET
+
+    credentials = scripted.credentials(client_secret=secret, timeout_seconds=0.2)
+    for _ in range(3):
+        with pytest.raises(TokenUnavailable, match="in time"):
+            credentials.token()
+        travel(credentials, 61)  # past any backoff
+
+    def work() -> None:
+        credentials._keeper._timeout_ms = 10_000  # enough for a machine that is busy
+        assert credentials.token().access_token == "token-1"
+
+    try:
+        assert in_child(work) == 0
+        with pytest.raises(TokenUnavailable, match="earlier fetches still hang"):
+            credentials.token()
+    finally:
+        go.set()
+    assert len(scripted.token_requests) == 1
+
+
 def test_a_block_ends_with_the_token_forgotten(scripted: ScriptedServer) -> None:
     """`with` waits for what is under way and leaves nothing behind; a later use begins anew."""
     with scripted.credentials() as credentials:
@@ -90,6 +121,42 @@ def test_an_async_block_ends_with_the_token_forgotten(scripted: ScriptedServer) 
         return [first.access_token, (await credentials.token_async()).access_token]
 
     assert asyncio.run(run()) == ["token-1", "token-2"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_end_of_a_block_does_not_forget_when_the_server_may_be_asked(scripted: ScriptedServer, status: int) -> None:
+    """A block for each job leaves a server that is busy alone as long as it asks for, sync or async."""
+    scripted.issue = lambda _: Reply(status, b"", {"Retry-After": "60"})
+    credentials = scripted.credentials()
+
+    async def job() -> None:
+        async with credentials:
+            await credentials.token_async()
+
+    for _ in range(3):
+        with pytest.raises(TokenUnavailable, match=str(status)) as caught, credentials:
+            credentials.token()
+        assert (caught.value.retry_after_seconds or 0) > 20
+        with pytest.raises(TokenUnavailable, match=str(status)):
+            asyncio.run(job())
+        travel(credentials, 10)
+    assert len(scripted.token_requests) == 1
+    scripted.issue = lambda _: scripted.next_token()
+    travel(credentials, 37)
+    with credentials:
+        assert credentials.token().access_token == "token-1"
+
+
+def test_the_end_of_a_block_does_not_forget_that_a_server_is_away(scripted: ScriptedServer) -> None:
+    """The pauses between two tries grow from block to block."""
+    scripted.issue = lambda _: Reply(500)
+    credentials = scripted.credentials()
+    for _ in range(8):
+        with pytest.raises(TokenUnavailable) as caught, credentials:
+            credentials.token()
+        travel(credentials, caught.value.retry_after_seconds or 0)
+    assert len(scripted.token_requests) == 8
+    assert (caught.value.retry_after_seconds or 0) > 20
 
 
 def test_the_end_of_a_block_waits_for_a_renewal(scripted: ScriptedServer) -> None:
