@@ -41,14 +41,15 @@ class Server:
         """Return its URL; raise TokenUnavailable when the metadata cannot be had or are not the issuer's."""
         if self._issuer is None:
             return self.name
-        if self._found is None:
+        endpoint = self._found
+        if endpoint is None:
             endpoint = token_endpoint_of(exchange.get(metadata_url(self._issuer)), self._issuer)
             try:
                 server_url(endpoint, "token endpoint")
             except ValueError as error:
                 raise TokenUnavailable(f"the issuer's metadata cannot be used: {error}") from None
             self._found = endpoint
-        return self._found
+        return endpoint
 
     def forget(self) -> None:
         """Ask for the metadata again next time: the endpoint may have moved."""
@@ -56,7 +57,7 @@ class Server:
 
 
 class Fetcher:
-    """Asks the server for a token when it is called. One thread at a time."""
+    """Asks the server for a token when it is called. An earlier fetch may still hang in another thread."""
 
     def __init__(
         self,
