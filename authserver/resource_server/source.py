@@ -11,6 +11,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote_plus
 
@@ -60,8 +61,8 @@ class Connection:
     allow_http: bool = False
 
     def prepared(self) -> Self:
-        """Return one with an `ssl_context`: to make it takes a tenth of a second, which no event loop has."""
-        return self if self.ssl_context else replace(self, ssl_context=httpx2.create_ssl_context())
+        """Return one with an `ssl_context`, so that no event loop has to wait until one is made."""
+        return self if self.ssl_context else replace(self, ssl_context=_system_trust())
 
     @property
     def authentication(self) -> tuple[str, str] | None:
@@ -69,6 +70,12 @@ class Connection:
         if self.client_id is None or self.client_secret is None:
             return None
         return quote_plus(self.client_id), quote_plus(self.client_secret)
+
+
+@cache
+def _system_trust() -> ssl.SSLContext:
+    """Return what trusts the authorities that the system trusts; reading them all takes up to a tenth of a second."""
+    return httpx2.create_ssl_context()
 
 
 class Fetched(NamedTuple):
