@@ -37,8 +37,58 @@ class Response:
         return json.loads(self.body)
 
 
+class OwnProcess:
+    """What tests do with a process of ours, whatever it serves."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
+        """Send a GET request."""
+        raise NotImplementedError
+
+    def log(self) -> str:
+        """Return what the process has logged until now; waits a moment for the writer."""
+        time.sleep(0.1)
+        return self.log_file.read_text()
+
+    def rss_bytes(self) -> int:
+        """Return the resident memory of the process."""
+        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal and return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(20)
+
+    @contextlib.contextmanager
+    def until_left(self, path: str, *, number: int = signal.SIGTERM) -> Iterator[None]:
+        """Wait until `path` answers 200; end the process by a signal when the block is left, at the latest by force."""
+        try:
+            self._wait_for(path)
+            yield
+        finally:
+            try:
+                self.stop(number)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+
+    def _wait_for(self, path: str) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if self.get(path).status == 200:
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"{path} was never answered with 200:\n{self.log_file.read_text()[-2000:]}")
+
+
 @dataclass
-class RunningServer:
+class RunningServer(OwnProcess):
     """A server process and what one can ask of it."""
 
     process: subprocess.Popen[bytes]
@@ -56,11 +106,6 @@ class RunningServer:
     def admin_token(self) -> str:
         """Return the admin token that the server made."""
         return (self.data_dir / "admin-token").read_text().strip()
-
-    def log(self) -> str:
-        """Return what the server has logged until now; waits a moment for the writer."""
-        time.sleep(0.1)
-        return self.log_file.read_text()
 
     def request(
         self,
@@ -154,17 +199,6 @@ class RunningServer:
             check=False,
         )
 
-    def rss_bytes(self) -> int:
-        """Return the resident memory of the process."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(20)
-
 
 @contextlib.contextmanager
 def start_server(data_dir: Path, *arguments: str, port: int | None = None, **settings: str) -> Iterator[RunningServer]:
@@ -181,16 +215,8 @@ def start_server(data_dir: Path, *arguments: str, port: int | None = None, **set
             stderr=subprocess.STDOUT,
         )
     server = RunningServer(process, port, data_dir, log_file, environment)
-    try:
-        _wait_until_ready(server)
+    with server.until_left("/health/ready", number=signal.SIGINT):  # SIGTERM may delay
         yield server
-    finally:
-        try:
-            server.stop(signal.SIGINT)  # SIGTERM may delay
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
 
 
 def free_port() -> int:
@@ -224,13 +250,3 @@ def _segment(token: str, index: int) -> dict[str, Any]:
     part = token.split(".")[index]
     segment: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     return segment
-
-
-def _wait_until_ready(server: RunningServer) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.process.poll() is None:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            if server.get("/health/ready").status == 200:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"the server did not become ready:\n{server.log_file.read_text()[-2000:]}")

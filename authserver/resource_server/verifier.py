@@ -53,7 +53,8 @@ class Verifier(BaseVerifier):
         """Return the token if it is good, has all the scopes of `all_of`, and one of `any_of` if any are named.
 
         Scopes may be given as a list or as a text with spaces. A token that is bound to a key (`cnf`, RFC 7800) is
-        good only if `proof`, given that claim, says that the caller holds the key. Raises a Refusal, nothing else.
+        good only if `proof`, given that claim, returns True: the caller holds the key. Raises a Refusal, nothing else,
+        but TypeError for what are no scopes.
         """
         verified, found, fetched = None, None, False
         try:

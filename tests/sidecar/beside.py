@@ -6,10 +6,8 @@ import contextlib
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +15,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tests.resource_server.deployment import Deployment
-from tests.server import AUTHSERVER, FORM, Response, free_port
-
-START_SECONDS = 20
+from tests.server import AUTHSERVER, FORM, OwnProcess, Response, free_port
 
 
 @dataclass
-class RunningSidecar:
+class RunningSidecar(OwnProcess):
     """A sidecar process; it listens on `path`, or on `port` where that is None."""
 
     process: subprocess.Popen[bytes]
@@ -72,26 +68,10 @@ class RunningSidecar:
         (value,) = [line.split(" ")[1] for line in lines if line.startswith(f"authserver_sidecar_{name} ")]
         return float(value)
 
-    def log(self) -> str:
-        """Return what the sidecar has logged until now; waits a moment for the writer."""
-        time.sleep(0.1)
-        return self.log_file.read_text()
-
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of the log with this name, oldest first."""
         lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         return [line for line in lines if line["event"] == name]
-
-    def rss_bytes(self) -> int:
-        """Return the resident memory of the process."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal and return the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        return self.process.wait(20)
 
 
 def sidecar_environment(**settings: str) -> dict[str, str]:
@@ -125,16 +105,8 @@ def start_sidecar(
             stderr=subprocess.STDOUT,
         )
     sidecar = RunningSidecar(process, port, path, log_file)
-    try:
-        _wait_until_live(sidecar)
+    with sidecar.until_left("/health/live"):
         yield sidecar
-    finally:
-        try:
-            sidecar.stop()
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise
 
 
 def refused_start(*arguments: str, **settings: str) -> tuple[int, list[str]]:
@@ -149,13 +121,3 @@ def refused_start(*arguments: str, **settings: str) -> tuple[int, list[str]]:
     )
     assert done.stdout == ""
     return done.returncode, done.stderr.splitlines()
-
-
-def _wait_until_live(sidecar: RunningSidecar) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and sidecar.process.poll() is None:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            if sidecar.get("/health/live").status == 200:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"the sidecar did not start:\n{sidecar.log_file.read_text()[-2000:]}")
