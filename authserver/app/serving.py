@@ -19,6 +19,7 @@ from authserver.app.server import server_configuration
 from authserver.app.surface import build_surface
 from authserver.app.worker import Supervision, Worker
 from authserver.core.errors import ConfigurationError
+from authserver.core.running import running
 from authserver.settings import Settings
 from authserver.storage import migrate
 from authserver.telemetry.metrics import Metrics
@@ -73,11 +74,8 @@ async def _reloading(runtime: Runtime, read_secrets: Callable[[], Settings]) -> 
     """Take over changed secrets until the block is left."""
     c = runtime.capabilities
     reload = SecretReload(settings=c.settings, read=read_secrets, keys=c.keys, admin_tokens=c.admin_tokens)
-    looking = asyncio.create_task(every(LOOK_SECONDS, "secrets", reload.look))
-    try:
+    async with running(every(LOOK_SECONDS, "secrets", reload.look)):
         yield reload
-    finally:
-        looking.cancel()
 
 
 def _server(settings: Settings, runtime: Runtime, announce: Callable[[], None], worker: Worker | None) -> StagedServer:

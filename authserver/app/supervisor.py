@@ -21,6 +21,7 @@ import structlog
 
 from authserver.app.worker import READY, Worker
 from authserver.core.errors import ConfigurationError
+from authserver.core.running import running
 
 #: How long a worker has to last to be forgiven its earlier ends.
 STEADY_SECONDS = 30.0
@@ -79,9 +80,8 @@ class Supervisor:
             if not await first.serves():
                 code = await first.end()
                 return 0 if self._stopping.is_set() else abs(code) or 1
-            announcing = asyncio.create_task(self._announce_when_all_serve())
-            await asyncio.gather(*(slot.keep() for slot in self._slots))
-            announcing.cancel()
+            async with running(self._announce_when_all_serve()):
+                await asyncio.gather(*(slot.keep() for slot in self._slots))
         structlog.get_logger().info("server.stopped")
         return 0
 
@@ -136,7 +136,8 @@ class _Slot:
             delay = restart_delay_seconds(failures)
             self._log.error("worker.died", worker=self._number, exit=code, restart_in_seconds=delay)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay)
+                async with asyncio.timeout(delay):
+                    await self._stopping.wait()
 
     async def _live(self) -> int | None:
         """Return the exit code of the process once it ends, None when there is no room for one."""

@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+#: A task that was told to end and has not by then is told again.
+INSIST_SECONDS = 0.1
+
 
 @asynccontextmanager
 async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
@@ -15,8 +18,20 @@ async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for task in tasks:
+        await _end(tasks)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until all have ended; raise what one of them failed with.
+
+    Once is not enough: up to Python 3.11 `asyncio.wait_for`, which redis-py uses for each command, loses a
+    cancellation that comes at the moment when what it waits for is done (https://github.com/python/cpython/issues/86296).
+    """
+    going = set(tasks)
+    while going:
+        for task in going:
             task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        _, going = await asyncio.wait(going, timeout=INSIST_SECONDS)
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            task.result()

@@ -72,7 +72,7 @@ class Follower:
         failing = False
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(POLL_SECONDS):  # Python 3.11's wait_for may swallow the end of the task
+                async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
             self._wake.clear()
             try:

@@ -47,7 +47,8 @@ class News:
         """Return when the bell rings, or after `seconds`, or when the server stops."""
         if not self._closed:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._bell.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._bell.wait()
 
     def close(self) -> None:
         """Let everybody go who waits, now and later."""

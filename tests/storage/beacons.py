@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from authserver.core.errors import TemporarilyUnavailable
 from authserver.core.ports import Mark
 from authserver.storage.redis_beacon import RedisBeacon
 
@@ -30,6 +32,19 @@ def with_beacon(url: str, scenario: Callable[[RedisBeacon], Awaitable[None]]) ->
             await scenario(beacon)
 
     asyncio.run(run())
+
+
+async def met(beacon: RedisBeacon, seconds: float = 15) -> None:
+    """Wait until it answers: to find one's way among several servers takes longer than a command may."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            await beacon.time_ms()
+        except TemporarilyUnavailable:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)
+        else:
+            return
 
 
 async def lit(beacon: RedisBeacon, sequence: int, *, age_ms: int = 0) -> Mark:
