@@ -35,7 +35,7 @@ demo: setup ## do the whole job once, against a server of its own, and print eac
 
 test: setup ## all tests
 	@tests/system_packages curl openssl nginx=nginx-light caddy $(SERVERS)
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: setup ## ruff, mypy --strict, import-linter, docs in step with the code
 	@$(BIN)/ruff format --check --quiet .

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 
 import structlog
@@ -13,6 +12,7 @@ import structlog
 from authserver.app.background import background, every
 from authserver.app.capabilities import ISSUER_STATE
 from authserver.app.listening import shared_sockets
+from authserver.app.migration import Migration
 from authserver.app.runtime import Runtime, open_runtime
 from authserver.app.secrets import LOOK_SECONDS, SecretReload
 from authserver.app.server import server_configuration
@@ -33,18 +33,19 @@ async def serve(
     *,
     announce: Callable[[], None],
     read_secrets: Callable[[], Settings],
+    migration: Migration | None = None,
     ends_with_terminal: bool = False,
     worker: Worker | None = None,
 ) -> None:
     """Serve until a signal, alone or as one `worker` of several; `announce` is called once the port is open.
 
-    Migrates the database first. `read_secrets` reads the secret keys and admin tokens again, now and then and at
-    SIGHUP, unless that is the end of the terminal. Raises ConfigurationError before anything listens.
+    A `migration` that was begun is waited for. `read_secrets` reads the secret keys and admin tokens again, now and
+    then and at SIGHUP, unless that is the end of the terminal. Raises ConfigurationError before anything listens.
     """
+    if migration is not None:
+        await migration.finish()
     database = migrate.status(settings.database)
-    if database.is_pending:
-        await _migrate()
-    elif database.is_ahead:
+    if database.is_ahead:
         structlog.get_logger().warning("database.ahead", revision=database.current, known=database.head)
     metrics = Metrics(workers=join_workers(worker.metrics_directory, worker.number) if worker else None)
     async with open_runtime(settings, metrics=metrics) as runtime, background(runtime.capabilities):
@@ -55,18 +56,6 @@ async def serve(
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
             await _run(server, settings, worker)
     structlog.get_logger().info("worker.stopped" if worker else "server.stopped")
-
-
-async def _migrate() -> None:
-    """Run `authserver migrate up` in a process of its own: what Alembic needs of memory, a server never needs again."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "authserver", "migrate", "up"),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, complaint = await process.communicate()
-    if process.returncode:
-        raise ConfigurationError(complaint.decode(errors="replace").strip().removeprefix("Error: "))
 
 
 @contextlib.asynccontextmanager

@@ -17,6 +17,7 @@ import click
 import structlog
 
 from authserver.app.listening import probe, reserved
+from authserver.app.migration import begin_migration
 from authserver.app.supervisor import Supervisor
 from authserver.app.worker import Worker
 from authserver.cli.options import example
@@ -146,10 +147,12 @@ async def _supervised(settings: Settings, command: list[str], *, dev: bool) -> i
 
 def _run(settings: Settings, *, dev: bool, worker: Worker | None) -> None:
     """Serve on the fastest event loop that is installed. A signal during the start ends with 0, as later."""
-    from authserver.app.serving import serve as run_server  # noqa: PLC0415 - a supervisor needs none of it
-
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_DFL if dev else signal.SIG_IGN)  # what it asks for is being done
+    migration = begin_migration(settings.database)
+
+    from authserver.app.serving import serve as run_server  # noqa: PLC0415 - a supervisor needs none of it
+
     announce = partial(_announce, settings, dev=dev) if worker is None else partial(_log_worker, worker)
     read_secrets = partial(_read_secrets, settings, dev=dev)
     with asyncio.Runner(loop_factory=fastest_event_loop()) as runner:
@@ -158,6 +161,7 @@ def _run(settings: Settings, *, dev: bool, worker: Worker | None) -> None:
                 settings,
                 announce=announce,
                 read_secrets=read_secrets,
+                migration=migration,
                 ends_with_terminal=dev and worker is None,
                 worker=worker,
             )

@@ -63,10 +63,10 @@ def events(server: RunningServer, name: str) -> list[dict[str, object]]:
     return [line for line in lines if line["event"] == name]
 
 
-def metrics_file(pid: int) -> Path:
-    """Return a file that a worker counts in."""
-    mapped = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return Path(next(line for line in mapped if "authserver-metrics-" in line).split()[-1])
+def metrics_directory(pids: list[int]) -> Path:
+    """Return where workers count: in files that those have open who have served a request."""
+    mapped = [line for pid in pids for line in Path(f"/proc/{pid}/maps").read_text().splitlines()]
+    return Path(next(line for line in mapped if "authserver-metrics-" in line).split()[-1]).parent
 
 
 def is_gone(pid: int) -> bool:
@@ -219,7 +219,7 @@ def test_all_end_together(tmp_path: Path, redis_server: RedisServer) -> None:
     """Ctrl-C at the supervisor ends all in order: exit 0, no error, and neither a process nor a file is left behind."""
     with start_workers(tmp_path, redis_server) as server:
         pids = worker_pids(server)
-        files = metrics_file(pids[0]).parent
+        files = metrics_directory(pids)
         assert files.stat().st_mode & 0o077 == 0
         assert server.stop(signal.SIGINT) == 0
         assert all(is_gone(pid) for pid in pids)
@@ -233,7 +233,7 @@ def test_no_orphans(tmp_path: Path, redis_server: RedisServer) -> None:
     """After kill -9 of the supervisor the workers stop in order by themselves, without delay, and the port is free."""
     with start_workers(tmp_path, redis_server, AUTHSERVER_SHUTDOWN_DELAY_SECONDS="60") as server:
         pids = worker_pids(server)
-        files = metrics_file(pids[0]).parent
+        files = metrics_directory(pids)
         server.process.kill()
         server.process.wait()
         wait_for(lambda: all(is_gone(pid) for pid in pids), "the end of the workers")

@@ -30,7 +30,7 @@ from tests.server import API, RunningServer, claims_of
 IS_LONG = os.environ.get("FAULTS") == "long"
 REVOCATIONS = 200 if IS_LONG else 2
 CHANGES = 20 if IS_LONG else 1
-ROUNDS_ON_SQLITE, ROUNDS_ON_POSTGRESQL = (1000, 1000) if IS_LONG else (120, 80)
+ROUNDS_ON_SQLITE, ROUNDS_ON_POSTGRESQL = (1000, 1000) if IS_LONG else (40, 30)
 
 #: By when the survivors know what was committed and not told to them.
 SOON_SECONDS = 1.0
