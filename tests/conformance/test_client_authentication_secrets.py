@@ -70,7 +70,7 @@ def test_a_huge_secret_is_not_hashed(server: RunningServer) -> None:
     client = server.create_client(client_secret=IMPORTED, token_endpoint_auth_method="client_secret_post")
     body = f"{GRANT}&client_id={client['client_id']}&client_secret="
     assert _seconds(server, body + "w" * 1024) > 0.05  # what a derivation costs for a secret chosen elsewhere
-    assert _seconds(server, body + "w" * 1025) < 0.05
+    assert min(_seconds(server, body + "w" * 1025) for _ in range(3)) < 0.05
     assert_unauthenticated(server.form(PATH, body + "w" * 60_000), "www", challenge=False)
     assert_refused(send_large_form(server, PATH, body + "w" * 1_000_000), 413, "invalid_request", "www")
     huge = basic(client["client_id"], "w" * 1_000_000)

@@ -68,10 +68,10 @@ def test_both_limits_are_inclusive() -> None:
 def test_a_hostile_length_costs_nothing() -> None:
     """TOK-19: 10 MB of names are refused by their length, in no time."""
     text = "a " * 5_000_000
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InvalidScope):
         parse_scope(text)
-    assert time.perf_counter() - start < 0.005
+    assert time.process_time() - start < 0.02  # to look at them takes ten times as long
 
 
 @given(_GRAPHS)

@@ -112,10 +112,10 @@ def _faults(figures: Figures) -> None:
             )
             figures.worst_recovery = max(figures.worst_recovery, recovery)
             if fault is hang:
-                figures.hung_p99 = tally.p99()
+                figures.hung_p99 = tally.percentile(0.99)
             print(
                 f"{parameter.id:<24} {len(tally.introspection_seconds):>6} introspections, "
-                f"p99 {tally.p99() * 1000:4.0f} ms, {tally.statuses['token 200']:>5} tokens, "
+                f"p99 {tally.percentile(0.99) * 1000:4.0f} ms, {tally.statuses['token 200']:>5} tokens, "
                 f"{len(tally.acknowledged):>5} revoked, {len(tally.wrong)} wrong, recovery {recovery:.2f} s",
                 flush=True,
             )

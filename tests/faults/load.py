@@ -34,10 +34,10 @@ class Tally:
     acknowledged: list[str] = field(default_factory=list)
     late: list[float] = field(default_factory=list)
 
-    def p99(self) -> float:
-        """Return the 99th percentile of an introspection in seconds."""
+    def percentile(self, share: float) -> float:
+        """Return how many seconds that `share` of the introspections took at most which were the fastest."""
         ordered = sorted(self.introspection_seconds)
-        return ordered[int(len(ordered) * 0.99)] if ordered else 0.0
+        return ordered[int(len(ordered) * share)] if ordered else 0.0
 
 
 class Caller:

@@ -19,7 +19,8 @@ from tests.server import claims_of
 #: How long the load goes on with the fault in place.
 SECONDS = 10.0 if os.environ.get("FAULTS") == "long" else 0.8
 
-P99_SECONDS = 0.3
+#: A share of the introspections, and how long those take at most: a few seconds of load say little about the rest.
+PROMPT, PROMPT_SECONDS = (0.99, 0.3) if os.environ.get("FAULTS") == "long" else (0.5, 0.1)
 
 
 def kill(d: Deployment) -> None:
@@ -125,7 +126,7 @@ def test_nothing_wrong_is_said(deployment: Deployment, fault: Callable[[Deployme
     assert tally.failed_tokens == 0
     assert set(tally.statuses) == {"introspect 200", "token 200", "revoke 200"}
     assert tally.late == []  # once acknowledged, refused by the other instance's very next answer
-    assert tally.p99() <= P99_SECONDS
+    assert tally.percentile(PROMPT) <= PROMPT_SECONDS
     assert deployment.heal() <= RECOVERY_SECONDS
 
 

@@ -108,7 +108,7 @@ def test_repetition_is_bounded(postgresql: PostgresqlServer, postgresql_url: str
         started = time.monotonic()
         with pytest.raises(TemporarilyUnavailable):
             await database.clients.add(a_client())
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
         assert await database.clients.get("c1") is None
 
     run_at(postgresql_url, scenario)

@@ -51,7 +51,7 @@ def test_a_cluster() -> None:
         started = time.monotonic()
         with pytest.raises(TemporarilyUnavailable):
             await beacon.read()
-        assert time.monotonic() - started < 0.3
+        assert time.monotonic() - started < 1
         owner.resume()
         await met(beacon)
         assert beacon.is_up
