@@ -73,7 +73,7 @@ def test_a_withdrawn_key_signs_no_more(cli: CommandLine, server: RunningServer) 
     kid = header_of(token)["kid"]
     cli.json("keys", "revoke", kid)
     assert _soon(lambda: server.introspect(token, client).json() == {"active": False})
-    assert kid not in server.get("/.well-known/jwks.json").body.decode()
+    assert _soon(lambda: kid not in server.get("/.well-known/jwks.json").body.decode())
     assert header_of(server.token(client))["kid"] != kid
 
 

@@ -18,6 +18,7 @@ from tests.server import (
     AUTHSERVER,
     claims_of,
     free_port,
+    start_from_nothing,
     start_server,
 )
 
@@ -92,7 +93,7 @@ def test_port_in_use(tmp_path: Path) -> None:
 
 def test_production(tmp_path: Path) -> None:
     """With an https issuer and a secret key a server starts, speaks for that issuer, and makes no secret of its own."""
-    with start_server(tmp_path, *LOOPBACK, port=free_port(), **PRODUCTION) as server:
+    with start_from_nothing(tmp_path, *LOOPBACK, port=free_port(), **PRODUCTION) as server:
         created = server.admin("POST", "/clients", {"client_name": "n", "scope": "read"}, token=ADMIN)
         claims = claims_of(server.token(created.json()))
         assert claims["iss"] == claims["aud"] == "https://as.example"
@@ -129,7 +130,7 @@ def test_open_files(tmp_path: Path) -> None:
 
 def test_files_are_the_owners_alone(tmp_path: Path) -> None:
     """What --dev makes can be read by its owner alone, the database and its write-ahead log included."""
-    with start_server(tmp_path) as server:
+    with start_from_nothing(tmp_path) as server:
         server.create_client()
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir() if path.suffix != ".log"}
     assert {"secret-key", "admin-token", "authserver.db", "authserver.db-wal"} <= set(modes)
@@ -139,7 +140,7 @@ def test_files_are_the_owners_alone(tmp_path: Path) -> None:
 def test_restart_keeps_everything(tmp_path: Path) -> None:
     """After a restart the same clients, keys and admin token work, and what was revoked stays so."""
     port = free_port()
-    with start_server(tmp_path, port=port) as server:
+    with start_from_nothing(tmp_path, port=port) as server:
         client = server.create_client()
         kept, revoked = server.token(client), server.token(client)
         assert server.revoke(revoked, client).status == 200

@@ -90,10 +90,14 @@ class Deployment:
     def prepare(self) -> None:
         """Have the client in the memory of both, and Redis in use."""
         for server in (self.a, self.b):
-            assert self.is_active(server, self.revoked) is False
-            assert self.is_active(server, self.live) is True
-            server.token(self.client)
+            self._greet(server)
         self.heal()
+
+    def _greet(self, server: RunningServer) -> None:
+        wait_for(lambda: self.is_active(server, self.live) is not None, "the first answer")
+        assert self.is_active(server, self.live) is True
+        assert self.is_active(server, self.revoked) is False
+        server.token(self.client)
 
 
 @contextlib.contextmanager

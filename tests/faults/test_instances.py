@@ -18,7 +18,7 @@ from tests import postgresql
 from tests.faults.deployment import ISSUER, Deployment, start_deployment
 from tests.faults.load import Caller, Tally, under_load
 from tests.redis_server import RedisServer, start_redis, wait_for
-from tests.server import API, AUTHSERVER, RunningServer, free_port, header_of, start_server
+from tests.server import API, AUTHSERVER, RunningServer, free_port, header_of, start_from_nothing, start_server
 
 ROTATIONS = 100 if os.environ.get("FAULTS") == "long" else 15
 LOST_TOKENS = 20
@@ -185,7 +185,7 @@ def test_race_03_disabled_while_tokens_are_issued(deployment: Deployment) -> Non
 def test_mig_02_both_start_on_nothing(tmp_path: Path) -> None:
     """MIG-02, ROT-01: two instances that start at one moment on an empty directory make one database and one key."""
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        starting = [start_server(tmp_path, AUTHSERVER_ISSUER=ISSUER) for _ in range(2)]
+        starting = [start_from_nothing(tmp_path, AUTHSERVER_ISSUER=ISSUER) for _ in range(2)]
         a, b = pool.map(stack.enter_context, starting)
         assert states_of(a, "ES256") == states_of(b, "ES256") == ["active", "next"]
         client = a.create_client()
