@@ -23,7 +23,8 @@ setup: .venv/.ready ## make .venv and install everything, pinned by hash
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || \
 		{ tests/system_packages python3-venv && $(PYTHON) -m venv --clear .venv; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(LOCK)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --requirement $(LOCK)
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true # pip would use one core; not all that comes along is ours to mend
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -40,10 +40,14 @@ def assert_problem(response: Response, status: int, error: str, *inputs: str) ->
 
 
 def everything(server: RunningServer) -> list[Any]:
-    """Return all that the management API shows but times of use, to see that a refusal changed nothing (U3)."""
+    """Return all that the management API shows, to see that a refusal changed nothing (U3).
+
+    But for what changes by itself: times of use, and keys that are born to be the next.
+    """
     paths = ("/clients?limit=200", "/resources", "/claims-template/history", "/signing-keys", "/revocations?limit=200")
-    lists = [server.admin("GET", path).json() for path in paths]
-    for client in lists[0]["items"]:
+    clients, resources, history, keys, revocations = (server.admin("GET", path).json()["items"] for path in paths)
+    for client in clients:
         for secret in client["secrets"]:
             del secret["last_used_at"]
-    return [one["items"] for one in lists]
+    in_use = [(key["kid"], key["state"]) for key in keys if key["state"] != "next"]
+    return [clients, resources, history, in_use, revocations]

@@ -23,6 +23,10 @@ TOKENS_EACH = 6
 STEP_SECONDS = 0.01
 PATIENCE_SECONDS = 5.0
 
+STARTED, COMPLETED, ROTATED = STEPS = ("secret started", "secret completed", "keys rotated")
+#: How often each of them is to be seen before a series says anything.
+OFTEN = 3
+
 BROKEN = (OSError, http.client.HTTPException)
 
 
@@ -36,6 +40,11 @@ class CrashReport:
     steps: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+
+    @property
+    def is_varied(self) -> bool:
+        """Tell whether each step of each kind of rotation was done now and then."""
+        return len(self.steps) == len(STEPS) and min(self.steps.values()) >= OFTEN
 
 
 class CrashSeries:
@@ -103,16 +112,16 @@ class CrashSeries:
                     return
                 self._secrets.append(started.json()["client_secret"])
                 self._completed = False
-                self.report.steps["secret started"] += 1
+                self.report.steps[STARTED] += 1
                 if server.admin("POST", f"{path}/complete").status < 300:
                     self._completed = True
                     del self._secrets[:-1]
-                    self.report.steps["secret completed"] += 1
+                    self.report.steps[COMPLETED] += 1
 
     def _rotate_keys(self, server: RunningServer) -> None:
         with contextlib.suppress(*BROKEN):
             while server.admin("POST", "/signing-keys/rotate", {"alg": "ES256", "force": True}).status == 200:
-                self.report.steps["keys rotated"] += 1
+                self.report.steps[ROTATED] += 1
 
     def _judge_revocations(self, tokens: list[str], acknowledged: list[str]) -> None:
         """Ask the survivor at once about what was acknowledged; repeat there what was not."""

@@ -206,12 +206,12 @@ def test_crash_01_at_any_moment(survivors: Deployment, nursery: Nursery) -> None
     """CRASH-01, CRASH-02: kill -9 in mid revocation, secret rotation and key rotation: old or new, never half."""
     rounds = ROUNDS_ON_SQLITE if isinstance(survivors.database, SqliteDatabase) else ROUNDS_ON_POSTGRESQL
     series = CrashSeries(survivors, nursery, seed=1)
-    for _ in range(rounds):
+    report = series.report
+    while report.rounds < rounds or not (report.is_varied or report.rounds > 10 * rounds):
         series.round()
     series.judge_in_the_end()
-    report = series.report
     assert report.lost == []
     assert report.wrong == []
     assert report.acknowledged > rounds
     assert report.interrupted > rounds
-    assert min(report.steps.values()) >= 3  # each kind of rotation was under way
+    assert report.is_varied
