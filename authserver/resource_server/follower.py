@@ -16,6 +16,8 @@ from authserver.resource_server.patience import Patience
 from authserver.resource_server.source import Source, SourceFailed
 
 _KEYS_PAUSE_SECONDS = 0.5
+#: After so many fetches of another JWK Set than the feed names, somebody should look at what lies between.
+_OTHER_KEYS_TOLD = 20
 
 _log = logging.getLogger("authserver.resource_server")
 
@@ -46,6 +48,7 @@ class Follower:
         self._wait_seconds = wait_seconds
         self._monotonic = monotonic
         self._jwks = ""
+        self._other_keys = 0
 
     async def learn(self) -> None:
         """Learn keys and revocations once; raise SourceFailed, `refused` when the credentials are not accepted."""
@@ -114,6 +117,9 @@ class Follower:
         """
         await self.keys.fetch()
         if self.keys.are_those_of(digest):
-            self._jwks = digest
-        else:
-            await asyncio.sleep(_KEYS_PAUSE_SECONDS)
+            self._jwks, self._other_keys = digest, 0
+            return
+        self._other_keys += 1
+        if self._other_keys == _OTHER_KEYS_TOLD:
+            _log.warning("the JWK Set is not the one that the feed names: is it cached, or rewritten, on its way here?")
+        await asyncio.sleep(_KEYS_PAUSE_SECONDS)

@@ -13,7 +13,7 @@ import pytest
 from authserver.core.identifiers import new_token_id
 from authserver.resource_server import CannotVerify, InvalidToken, ThreadVerifier
 from tests.redis_server import wait_for
-from tests.resource_server.scripted import FEED, Scripted, answer, scripted, send
+from tests.resource_server.scripted import FEED, JWKS, Scripted, answer, scripted, send
 from tests.server import claims_of
 
 
@@ -227,6 +227,22 @@ def test_what_is_told_counts_before_the_last_page(server: Scripted) -> None:
         assert verifier.verify(token)
         server.answers[FEED] = feed
         wait_for(lambda: is_refused(verifier, token), "the first page", seconds=3)
+
+
+def test_another_key_set_than_the_feed_names(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cache that rewrites the JWK Set is told of once; tokens are judged, and revocations heard, as before."""
+    monkeypatch.setattr("authserver.resource_server.follower._KEYS_PAUSE_SECONDS", 0.01)
+    good, revoked = server.issuer.mint(), server.issuer.mint()
+    server.answers[JWKS] = answer(200, server.key_set() + b"\n")
+    with server.verifier() as verifier:
+        wait_for(lambda: verifier.status().key_fetches > 30, "fetches of the keys")
+        assert verifier.verify(good)
+        revoke(server, revoked)
+        wait_for(lambda: is_refused(verifier, revoked), "the revocation")
+    (told,) = [record for record in caplog.records if "JWK Set" in record.getMessage()]
+    assert told.levelname == "WARNING"
 
 
 def test_a_clock_far_ahead_forgets_nothing(server: Scripted) -> None:
