@@ -64,7 +64,10 @@ class SqlRevocationStore:
     async def page(self, *, after: int, limit: int) -> Sequence[Revocation]:
         """Return up to `limit` entries with a sequence greater than `after`, in order."""
         rows = await self._connections.rows(_PAGE, after, limit)
-        return [Revocation(_KINDS[row[0]], *row[1:]) for row in rows]
+        return [  # a million at a start: `_make` takes half the time of a call
+            Revocation._make((_KINDS[kind], value, workspace_id, revoked_at_ms, expires_at, reason, actor, sequence))
+            for kind, value, workspace_id, revoked_at_ms, expires_at, reason, actor, sequence in rows
+        ]
 
     async def prune(self, now_seconds: int) -> int:
         """Delete the entries whose `expires_at` has passed, in several transactions; return how many.
