@@ -4,6 +4,7 @@
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --upgrade
 LOCK := tests/requirements.txt
@@ -23,9 +24,9 @@ setup: .venv/.ready ## make .venv and install everything, pinned by hash
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || \
 		{ tests/system_packages python3-venv && $(PYTHON) -m venv --clear .venv; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile --requirement $(LOCK)
-	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true # pip would use one core; not all that comes along is ours to mend
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --require-hashes --no-deps --no-compile --requirement $(LOCK)
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true # on all cores; some packages bring what does not compile
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: setup ## serve on 127.0.0.1:8000, no setting needed

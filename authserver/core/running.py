@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-#: A task that was told to end and has not by then is told again.
-INSIST_SECONDS = 0.1
+#: A task that was told to end and has not by then is told again: time enough to put away what it holds.
+INSIST_SECONDS = 1.0
 
 
 @asynccontextmanager
