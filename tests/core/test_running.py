@@ -10,18 +10,20 @@ import pytest
 from authserver.core.running import running
 
 
+async def endless(ended: list[bool]) -> None:
+    """Work until cancelled, and say so then."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        ended.append(True)
+
+
 def test_work_ends_with_the_block() -> None:
     """What never ends by itself is cancelled when the block is left."""
-    ended = []
-
-    async def work() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(True)
+    ended: list[bool] = []
 
     async def scenario() -> None:
-        async with running(work(), work()):
+        async with running(endless(ended), endless(ended)):
             await asyncio.sleep(0)
             assert not ended
 
@@ -52,19 +54,13 @@ def test_a_cancellation_that_is_lost_is_said_again() -> None:
 
 def test_what_failed_is_raised() -> None:
     """An error of the work is raised at the end of the block, once all work has ended."""
-    ended = []
+    ended: list[bool] = []
 
     async def failing() -> None:
         raise ValueError("broken")
 
-    async def work() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append(True)
-
     async def scenario() -> None:
-        async with running(failing(), work()):
+        async with running(failing(), endless(ended)):
             await asyncio.sleep(0)
 
     with pytest.raises(ValueError, match="broken"):
