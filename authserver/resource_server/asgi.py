@@ -15,7 +15,7 @@ from typing import Any
 
 from authserver.core.errors import ConfigurationError
 from authserver.resource_server.bearer import bearer_token
-from authserver.resource_server.demands import exact_paths, scope_names
+from authserver.resource_server.demands import NO_SCOPES, exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -72,10 +72,10 @@ class ResourceServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the ASGI server."""
         kind = scope["type"]
-        if kind == "lifespan":
-            await Lifespan(self._verifier, receive, send).run(self._app, scope)
-        elif kind in ("http", "websocket"):
+        if kind in ("http", "websocket"):
             await self._guard(scope, receive, send)
+        elif kind == "lifespan":
+            await Lifespan(self._verifier, receive, send).run(self._app, scope)
         elif self._require is None:
             await self._app(scope, receive, send)
         else:
@@ -86,10 +86,11 @@ class ResourceServer:
         if path.startswith(WELL_KNOWN) and scope.get("method") in ("GET", "HEAD") and self._resource.serves(path):
             await _send_answer(send, self._resource.describe())
             return
-        headers = scope["headers"] = list(scope.get("headers") or ())  # some servers give what can be read once
-        query = scope.get("query_string") or b""
-        form = FormBody(receive) if _has_form(scope.get("method", "GET"), headers) else None
-        caller = scope[CALLER] = Caller(self._verifier, self._resource, headers, query, form)
+        headers = scope.get("headers")
+        if not isinstance(headers, list):  # some servers give what can be read once
+            headers = scope["headers"] = list(headers or ())
+        form = FormBody(receive) if _has_form(scope.get("method"), headers) else None
+        caller = scope[CALLER] = Caller(self._verifier, self._resource, headers, scope.get("query_string"), form)
         reply = Reply(scope, send)
         try:
             if self._require is not None and path not in self._except_paths:
@@ -113,7 +114,12 @@ class Caller:
     __slots__ = ("_bearer", "_form", "_headers", "_query", "_resource", "_verifier", "token")
 
     def __init__(
-        self, verifier: Verifier, resource: ProtectedResource, headers: Headers, query: bytes, form: FormBody | None
+        self,
+        verifier: Verifier,
+        resource: ProtectedResource,
+        headers: Headers,
+        query: bytes | None,
+        form: FormBody | None,
     ) -> None:
         """`headers` and `query` are those of the request, as ASGI has them; `form` is its body if it is a form."""
         self.token: VerifiedToken | None = None
@@ -124,7 +130,9 @@ class Caller:
         self._form = form
         self._bearer = ""
 
-    async def require(self, all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> VerifiedToken:
+    async def require(
+        self, all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES
+    ) -> VerifiedToken:
         """Return the access token if it is good now and has these scopes; raise a Refusal.
 
         Each call checks anew, so a WebSocket may ask again before what it does next.
@@ -132,7 +140,7 @@ class Caller:
         if not self._bearer:
             self._bearer = bearer_token(
                 [value.decode("latin-1") for name, value in self._headers if name == b"authorization"],
-                query=self._query.decode("latin-1"),
+                query=self._query.decode("latin-1") if self._query else "",
                 form="" if self._form is None else await self._form.beginning(),
             )
         self.token = await self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)
@@ -270,8 +278,8 @@ def _route_path(scope: Scope) -> str:
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
-def _has_form(method: str, headers: Headers) -> bool:
-    if method in ("GET", "HEAD"):
+def _has_form(method: str | None, headers: Headers) -> bool:
+    if method in ("GET", "HEAD", None):  # a WebSocket has none
         return False
     return any(name == b"content-type" and value.lower().startswith(_FORM) for name, value in headers)
 

@@ -167,48 +167,50 @@ class BaseVerifier:
         fresh = check.staleness_seconds() <= self._limits.max_staleness_seconds
         return fresh or self._limits.fail_open or not check.follows_revocations
 
-    def attempt(self, token: str, proof: Proof | None, *, found: VerifiedToken | None, fetched: bool) -> VerifiedToken:
-        """Return the token if it is good; raise a Refusal, or an Errand to be run first.
+    def attempt(
+        self, token: str, proof: Proof | None, *, found: VerifiedToken | None = None, fetched: bool = False
+    ) -> VerifiedToken | Errand:
+        """Return the token if it is good, or an Errand to be run first; raise a Refusal.
 
         `found` is what an errand has brought; `fetched`: neither the beginning nor newer keys are an errand any more.
         """
-        if not fetched and not self.engine.has_learnt:
-            raise Errand(self.engine.learn())
+        engine = self.engine
+        if not fetched and not engine.has_learnt:
+            return Errand(engine.learn())
         if found is not None:
             confirmation = read_confirmation(found.claims)
             if confirmation is not None:
                 require_proof(confirmation, proof)
             return found
         if self._introspection is Introspection.ALWAYS:
-            raise Errand(self.engine.introspect(token))
-        return self._judge(token, proof, fetched=fetched)
-
-    def _judge(self, token: str, proof: Proof | None, *, fetched: bool) -> VerifiedToken:
-        check = self.engine.check
+            return Errand(engine.introspect(token))
+        check = engine.check
         if check is None:
             raise CannotVerify("there is no configuration yet")
         try:
-            return check.verify(token, proof=proof)
+            return check.verify(token, proof)
         except UnknownKey as unknown:
-            if not fetched and not self.engine.has_recent_keys:
-                raise Errand(self.engine.fetch_keys()) from None
+            if not fetched and not engine.has_recent_keys:
+                return Errand(engine.fetch_keys())
             reason = unknown.reason
         except Unreadable as unreadable:
             reason = unreadable.reason
+        return self._ask_elsewhere(token, check, reason)
+
+    def _ask_elsewhere(self, token: str, check: TokenCheck, reason: str) -> Errand:
+        """Return an Errand for a token that we cannot read ourselves; raise a Refusal where there is nobody to ask."""
         if check.keys is None:
             raise CannotVerify("there are no keys yet")
         if self._introspection is Introspection.FOREIGN:
-            raise Errand(self.engine.introspect(token))
+            return Errand(self.engine.introspect(token))
         raise InvalidToken(reason)
 
 
-class Errand(Exception):
+@dataclass(frozen=True, slots=True)
+class Errand:
     """Something has to be fetched first: a good token by introspection; the beginning, or newer keys, bring None."""
 
-    def __init__(self, future: concurrent.futures.Future[Any]) -> None:
-        """Wait for `future`."""
-        super().__init__("something has to be fetched first")
-        self.future = future
+    future: concurrent.futures.Future[Any]
 
 
 class Tally:

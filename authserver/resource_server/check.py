@@ -1,14 +1,13 @@
 """The check itself: a token, what is known, and the time; no I/O and no waiting.
 
-Signature and shape are judged once and remembered by digest. Time, revocation, the age of what is known and scopes are
-judged on every call.
+Signature and shape are judged once and remembered. Time, revocation, the age of what is known and scopes are judged on
+every call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
@@ -88,7 +87,7 @@ class TokenCheck:
     def replace_keys(self, keys: KeySet) -> None:
         """Believe `keys` from now on. What was remembered is forgotten: its key may have gone."""
         self.keys = keys
-        self._seen = SeenTokens(self._cache_entries)  # in this order: see `_known`
+        self._seen = SeenTokens(self._cache_entries)  # in this order: see `verify`
 
     def take(self, page: FeedPage, *, asked_at: float) -> None:
         """Take up a page of the feed that was asked for at `asked_at`; raise ValueError for one that cannot be.
@@ -97,12 +96,18 @@ class TokenCheck:
         """
         self.revocations.take(page, asked_at=asked_at, now_seconds=int(min(page.as_of, self._clock())))
 
-    def verify(self, token: str, *, proof: Proof | None = None) -> VerifiedToken:
+    def verify(self, token: str, proof: Proof | None = None) -> VerifiedToken:
         """Return the token if it holds now.
 
         Raises InvalidToken, CannotVerify, Unreadable, or UnknownKey: then newer keys may have an answer.
         """
-        known = self._known(token)
+        if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS:
+            raise InvalidToken("no text, or too long")
+        seen = self._seen  # before the keys are looked at: what old keys found good must not be kept among the new
+        known = seen.get(token)
+        if known is None:
+            known = self._open(token)
+            seen.put(token, known)
         if not known.good_from <= self._clock() < known.good_until:
             raise InvalidToken("expired, or not yet valid")
         if known.confirmation is not None:
@@ -129,24 +134,18 @@ class TokenCheck:
         known_at = self.revocations.known_at
         return float("inf") if known_at is None else self._monotonic() - known_at
 
-    def _known(self, token: str) -> Seen:
-        """Return what the token says once its signature was found good; raise Unreadable or UnknownKey."""
-        if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
-            raise InvalidToken("no text, too long, or not ASCII")
-        digest = sha256(token.encode("ascii")).digest()
-        seen = self._seen  # before the keys are looked at: what old keys found good must not be kept among the new
-        known = seen.get(digest)
-        if known is None:
-            try:
-                known = self._read(token)
-            except UnknownKey:
-                raise
-            except TokenRefused as refusal:
-                raise Unreadable(refusal.reason) from None
-            except Exception as error:  # noqa: BLE001 - a hostile token must not reach the service as an exception
-                raise Unreadable(f"unexpected {type(error).__name__}") from None
-            seen.put(digest, known)
-        return known
+    def _open(self, token: str) -> Seen:
+        """Return what the token says if its signature is good; raise InvalidToken, Unreadable or UnknownKey."""
+        if not token.isascii():
+            raise InvalidToken("not ASCII")
+        try:
+            return self._read(token)
+        except UnknownKey:
+            raise
+        except TokenRefused as refusal:
+            raise Unreadable(refusal.reason) from None
+        except Exception as error:  # noqa: BLE001 - a hostile token must not reach the service as an exception
+            raise Unreadable(f"unexpected {type(error).__name__}") from None
 
     def _read(self, token: str) -> Seen:
         if self.keys is None:
@@ -211,26 +210,28 @@ class Seen:
 class SeenTokens:
     """A bounded memory in two generations: what is used moves to the young one, the old one is dropped whole.
 
-    Each step is one operation of a dict, so that many threads may read and write without a lock.
+    It knows tokens by their text, which the process holds anyway while they are used: to find one by a digest would
+    take a busy service several times as long. Each step is one operation of a dict, so that many threads may read and
+    write without a lock.
     """
 
     def __init__(self, entries: int) -> None:
         """Hold up to `entries`."""
         self._half = max(entries // 2, 1)
-        self._young: dict[bytes, Seen] = {}
-        self._old: dict[bytes, Seen] = {}
+        self._young: dict[str, Seen] = {}
+        self._old: dict[str, Seen] = {}
 
-    def get(self, digest: bytes) -> Seen | None:
-        """Return what was kept under a digest."""
-        known = self._young.get(digest)
+    def get(self, token: str) -> Seen | None:
+        """Return what was kept of a token."""
+        known = self._young.get(token)
         if known is None:
-            known = self._old.get(digest)
+            known = self._old.get(token)
             if known is not None:
-                self.put(digest, known)
+                self.put(token, known)
         return known
 
-    def put(self, digest: bytes, seen: Seen) -> None:
+    def put(self, token: str, seen: Seen) -> None:
         """Keep an entry."""
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
-        self._young[digest] = seen
+        self._young[token] = seen

@@ -5,14 +5,27 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 
-def scope_names(scopes: Iterable[str]) -> tuple[str, ...]:
+class ScopeNames(tuple[str, ...]):
+    """Scopes that `scope_names` has read: it need not look at them again for each request."""
+
+    __slots__ = ()
+
+
+#: Any token will do.
+NO_SCOPES = ScopeNames()
+
+
+def scope_names(scopes: Iterable[str]) -> ScopeNames:
     """Return the scopes of a list, or of a text with spaces: `"read"` must not be taken for four letters.
 
     A tuple, so that an iterator is not empty the second time. Raises TypeError for what holds anything else.
     """
-    names = tuple(scopes.split() if isinstance(scopes, str) else scopes)
-    if not all(isinstance(name, str) and name for name in names):
-        raise TypeError("scopes must be a text, or a list of texts")
+    if type(scopes) is ScopeNames:
+        return scopes
+    names = ScopeNames(scopes.split() if isinstance(scopes, str) else scopes)
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise TypeError("scopes must be a text, or a list of texts")
     return names
 
 

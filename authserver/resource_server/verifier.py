@@ -10,6 +10,7 @@ from typing import Self
 
 from authserver.resource_server.base import BaseVerifier, Errand
 from authserver.resource_server.check import Proof, require_scopes
+from authserver.resource_server.demands import NO_SCOPES
 from authserver.resource_server.engine import START_SECONDS
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
@@ -48,7 +49,12 @@ class Verifier(BaseVerifier):
         await asyncio.to_thread(self.engine.close)
 
     async def verify(
-        self, token: str, *, all_of: Iterable[str] = (), any_of: Iterable[str] = (), proof: Proof | None = None
+        self,
+        token: str,
+        *,
+        all_of: Iterable[str] = NO_SCOPES,
+        any_of: Iterable[str] = NO_SCOPES,
+        proof: Proof | None = None,
     ) -> VerifiedToken:
         """Return the token if it is good, has all the scopes of `all_of`, and one of `any_of` if any are named.
 
@@ -56,20 +62,17 @@ class Verifier(BaseVerifier):
         good only if `proof`, given that claim, returns True: the caller holds the key. Raises a Refusal, nothing else,
         but TypeError for what are no scopes.
         """
-        verified, found, fetched = None, None, False
         try:
-            while verified is None:
-                try:
-                    verified = self.attempt(token, proof, found=found, fetched=fetched)
-                except Errand as errand:
-                    found, fetched = await asyncio.wrap_future(errand.future), True
+            outcome = self.attempt(token, proof)
+            while isinstance(outcome, Errand):
+                outcome = self.attempt(token, proof, found=await asyncio.wrap_future(outcome.future), fetched=True)
             if all_of or any_of:
-                require_scopes(verified, all_of=all_of, any_of=any_of)
+                require_scopes(outcome, all_of=all_of, any_of=any_of)
         except Refusal as refusal:
             self.tally.note(refusal)
             raise
         self.tally.verified += 1
-        return verified
+        return outcome
 
 
 class ThreadVerifier(BaseVerifier):
@@ -100,20 +103,22 @@ class ThreadVerifier(BaseVerifier):
         self.engine.close()
 
     def verify(
-        self, token: str, *, all_of: Iterable[str] = (), any_of: Iterable[str] = (), proof: Proof | None = None
+        self,
+        token: str,
+        *,
+        all_of: Iterable[str] = NO_SCOPES,
+        any_of: Iterable[str] = NO_SCOPES,
+        proof: Proof | None = None,
     ) -> VerifiedToken:
         """Return the token if it is good, as `Verifier.verify` does."""
-        verified, found, fetched = None, None, False
         try:
-            while verified is None:
-                try:
-                    verified = self.attempt(token, proof, found=found, fetched=fetched)
-                except Errand as errand:
-                    found, fetched = errand.future.result(), True
+            outcome = self.attempt(token, proof)
+            while isinstance(outcome, Errand):
+                outcome = self.attempt(token, proof, found=outcome.future.result(), fetched=True)
             if all_of or any_of:
-                require_scopes(verified, all_of=all_of, any_of=any_of)
+                require_scopes(outcome, all_of=all_of, any_of=any_of)
         except Refusal as refusal:
             self.tally.note(refusal)
             raise
         self.tally.verified += 1
-        return verified
+        return outcome

@@ -17,7 +17,7 @@ from types import GeneratorType
 from typing import Any, Protocol
 
 from authserver.resource_server.bearer import bearer_token
-from authserver.resource_server.demands import exact_paths, scope_names
+from authserver.resource_server.demands import NO_SCOPES, exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -101,7 +101,7 @@ class Caller:
         self._form = form
         self._bearer = ""
 
-    def require(self, all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> VerifiedToken:
+    def require(self, all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES) -> VerifiedToken:
         """Return the access token if it is good now and has these scopes; raise a Refusal."""
         if not self._bearer:
             self._bearer = bearer_token(
