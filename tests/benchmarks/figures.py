@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Self
 
 from tests.benchmarks.errors import BenchmarkError
 
@@ -18,6 +19,22 @@ _MICROSECONDS = 1_000_000
 _MICROSECONDS_PER_MILLISECOND = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class CpuSeconds:
+    """CPU time, in the program's own code and in the kernel for it."""
+
+    user: float = 0.0
+    system: float = 0.0
+
+    def __add__(self, other: Self) -> Self:
+        """Return the time of both."""
+        return type(self)(self.user + other.user, self.system + other.system)
+
+    def __sub__(self, earlier: Self) -> Self:
+        """Return the time since `earlier`."""
+        return type(self)(self.user - earlier.user, self.system - earlier.system)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One run of the load generator."""
@@ -28,15 +45,20 @@ class Sample:
     p99_ms: float
     failures: int
     """Answers other than 2xx, and connections that broke or timed out."""
-    server_cpu_seconds: float = 0.0
-    """What all processes of the server took meanwhile, user and system."""
+    server_cpu: CpuSeconds = CpuSeconds()
+    """What all processes of the server took meanwhile."""
     load_cpu_seconds: float = 0.0
     """What the load generator took."""
 
     @property
     def cpu_us(self) -> float:
         """The server's CPU time a request, in microseconds."""
-        return self._each_us(self.server_cpu_seconds)
+        return self._each_us(self.server_cpu.user + self.server_cpu.system)
+
+    @property
+    def user_us(self) -> float:
+        """The part of it in the server's own code."""
+        return self._each_us(self.server_cpu.user)
 
     @property
     def load_cpu_us(self) -> float:
@@ -76,6 +98,8 @@ class Figure:
     p99_ms: float
     cpu_us: float
     """The server's CPU time a request."""
+    user_us: float
+    """The part of it in the server's own code, outside the kernel."""
     failures: int
     samples: tuple[Sample, ...]
 
@@ -89,6 +113,7 @@ def summarise(section: str, name: str, samples: Sequence[Sample]) -> Figure:
         p50_ms=median(sample.p50_ms for sample in samples),
         p99_ms=median(sample.p99_ms for sample in samples),
         cpu_us=median(sample.cpu_us for sample in samples),
+        user_us=median(sample.user_us for sample in samples),
         failures=sum(sample.failures for sample in samples),
         samples=tuple(samples),
     )

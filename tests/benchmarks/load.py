@@ -70,7 +70,7 @@ class LoadGenerator:
         finished = subprocess.run(pinned(arguments, self._cores), capture_output=True, text=True, check=False)
         return replace(
             read_sample(finished.stdout + finished.stderr),
-            server_cpu_seconds=load.running.cpu_seconds() - server_before,
+            server_cpu=load.running.cpu_seconds() - server_before,
             load_cpu_seconds=_waited_for_cpu_seconds() - load_before,
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.errors import BenchmarkError
+from tests.benchmarks.figures import CpuSeconds
 
 LOOPBACK = "127.0.0.1"
 
@@ -69,9 +70,9 @@ class RunningProcess:
         """Return the memory that the process and its children hold now (RSS, in MB of 10⁶ bytes)."""
         return sum(resident_bytes(pid) for pid in _family(self.process.pid)) / 1_000_000
 
-    def cpu_seconds(self) -> float:
-        """Return the CPU time that the process and its children have taken until now, user and system."""
-        return sum(_cpu_ticks(pid) for pid in _family(self.process.pid)) / os.sysconf("SC_CLK_TCK")
+    def cpu_seconds(self) -> CpuSeconds:
+        """Return the CPU time that the process and its children have taken until now."""
+        return sum((_cpu_seconds(pid) for pid in _family(self.process.pid)), CpuSeconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ class Processes:
 
     members: Sequence[RunningProcess]
 
-    def cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> CpuSeconds:
         """Return the CPU time that all of them have taken until now."""
-        return sum(member.cpu_seconds() for member in self.members)
+        return sum((member.cpu_seconds() for member in self.members), CpuSeconds())
 
 
 @contextmanager
@@ -146,7 +147,8 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _cpu_ticks(pid: int) -> int:
+def _cpu_seconds(pid: int) -> CpuSeconds:
     """Return utime and stime of all threads, ended ones too (proc(5): fields 14 and 15; the name may hold spaces)."""
     after_name = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-    return int(after_name[11]) + int(after_name[12])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return CpuSeconds(int(after_name[11]) / ticks, int(after_name[12]) / ticks)

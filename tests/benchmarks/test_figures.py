@@ -4,6 +4,7 @@ import pytest
 
 from tests.benchmarks.errors import BenchmarkError
 from tests.benchmarks.figures import (
+    CpuSeconds,
     Figure,
     Sample,
     at_most,
@@ -32,7 +33,7 @@ def sample(rate: float, p99_ms: float = 1.0, failures: int = 0, cpu_us: float = 
         p50_ms=0.5,
         p99_ms=p99_ms,
         failures=failures,
-        server_cpu_seconds=rate * cpu_us / 1_000_000,
+        server_cpu=CpuSeconds(user=rate * cpu_us / 1_000_000),
     )
 
 

@@ -11,7 +11,15 @@ SVG = "{http://www.w3.org/2000/svg}"
 def figure(section: str, name: str, rate: float) -> Figure:
     """Return a figure that has a rate and nothing else."""
     return Figure(
-        section=section, name=name, requests_per_second=rate, p50_ms=0, p99_ms=0, cpu_us=0, failures=0, samples=()
+        section=section,
+        name=name,
+        requests_per_second=rate,
+        p50_ms=0,
+        p99_ms=0,
+        cpu_us=0,
+        user_us=0,
+        failures=0,
+        samples=(),
     )
 
 
