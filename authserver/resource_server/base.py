@@ -106,10 +106,10 @@ class BaseVerifier:
         `client_id` and `client_secret`, or the file that holds it, are those of the resource server. Clocks may differ
         by `leeway_seconds`. Once what is known of revocations is older than `max_staleness_seconds`, tokens are refused
         with 503, or taken as last known with `fail_open`. `introspection`: "never", "foreign" for tokens that are not
-        JWTs of this issuer, "always" for all. `ssl_context` trusts a certificate authority of one's own; `allow_http`
-        trusts the network. The secrets of an HS256 resource are asked for again, after a rotation, only where they came
-        from a URL: with a file or a document, export it again and start again. Raises ConfigurationError, one line for
-        each problem.
+        JWTs of this issuer, "always" for all. Up to `cache_entries` good tokens are remembered, by their text.
+        `ssl_context` trusts a certificate authority of one's own; `allow_http` trusts the network. The secrets of an
+        HS256 resource are asked for again, after a rotation, only where they came from a URL: with a file or a
+        document, export it again and start again. Raises ConfigurationError, one line for each problem.
         """
         if introspection not in set(Introspection):
             raise ConfigurationError(f"introspection: must be one of {', '.join(Introspection)}.")

@@ -92,9 +92,12 @@ class TokenCheck:
     def take(self, page: FeedPage, *, asked_at: float) -> None:
         """Take up a page of the feed that was asked for at `asked_at`; raise ValueError for one that cannot be.
 
-        An entry is dropped when its tokens have expired by the server's clock and by ours, which judges them here.
+        When it was asked for, and as long as the server then waited for news, all was known: its answer's way back is
+        what makes it older. An entry is dropped when its tokens have expired by the server's clock and by ours, which
+        judges them here.
         """
-        self.revocations.take(page, asked_at=asked_at, now_seconds=int(min(page.as_of, self._clock())))
+        known_at = min(asked_at + page.waited_seconds, self._monotonic())
+        self.revocations.take(page, known_at=known_at, now_seconds=int(min(page.as_of, self._clock())))
 
     def verify(self, token: str, proof: Proof | None = None) -> VerifiedToken:
         """Return the token if it holds now.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from authserver.core.client import Json
+from authserver.core.clock import MS_PER_SECOND
 from authserver.core.revocation import Revocation, RevocationKind
 from authserver.core.revocation_index import RevocationIndex
 from authserver.resource_server.token import VerifiedToken
@@ -25,11 +26,13 @@ _LATEST_SECONDS = 2**53 - 1
 class FeedPage:
     """One answer of the feed. `snapshot`: what was known before is out of date. `more`: another page is there.
 
-    `as_of` is the server's time of the answer, in seconds; `jwks` names the set of keys that it publishes.
+    `as_of` is the server's time of the answer, in seconds, and `waited_seconds` how long it waited for something to
+    tell; `jwks` names the set of keys that it publishes.
     """
 
     cursor: str
     as_of: float
+    waited_seconds: float
     snapshot: bool
     more: bool
     jwks: str
@@ -45,6 +48,7 @@ class FeedPage:
             return cls(
                 cursor=_word(document["cursor"]),
                 as_of=_time(document["as_of"]),
+                waited_seconds=_time(document.get("waited_ms", 0)) / MS_PER_SECOND,
                 snapshot=_of(bool, document["snapshot"]),
                 more=_of(bool, document["more"]),
                 jwks=_word(document.get("jwks", "")),
@@ -61,7 +65,7 @@ class RevocationCopy:
         """Start empty: nothing is known."""
         self.cursor: str | None = None
         self.as_of = 0.0
-        #: Our monotonic time at which the last complete answer was asked for; None before the first.
+        #: Our monotonic time until which all is known; None before the first complete answer.
         self.known_at: float | None = None
         #: Another one after each change: what was not revoked in a version is not, as long as it is the present one.
         self.version = 0
@@ -69,9 +73,10 @@ class RevocationCopy:
         self._index = RevocationIndex()
         self._next: RevocationIndex | None = None
 
-    def take(self, page: FeedPage, *, asked_at: float, now_seconds: int) -> None:
-        """Take up a page. A snapshot replaces the copy once its last page is there; the old one holds until then.
+    def take(self, page: FeedPage, *, known_at: float, now_seconds: int) -> None:
+        """Take up a page that tells all until `known_at`.
 
+        A snapshot replaces the copy once its last page is there; the old one holds until then.
         Raises ValueError for a page that cannot be: an entry that names no token, a first page that is no snapshot,
         or more to come after a page that led nowhere. Then nothing counts as known that was not before.
         """
@@ -84,7 +89,7 @@ class RevocationCopy:
             self._next, self.cursor = following, page.cursor
             if not page.more:
                 self._index, self._next = index, None
-                self.as_of, self.known_at = page.as_of, asked_at
+                self.as_of, self.known_at = page.as_of, known_at
         finally:
             self.version += 1  # after all that it stands for, and even if a part was taken up alone
         if not page.more:

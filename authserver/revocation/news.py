@@ -43,12 +43,16 @@ class News:
             return None
         return [entry for entry in self._entries if entry.sequence > sequence]
 
-    async def wait(self, seconds: float) -> None:
-        """Return when the bell rings, or after `seconds`, or when the server stops."""
-        if not self._closed:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._bell.wait()
+    async def wait(self, seconds: float) -> float:
+        """Return when the bell rings, or after `seconds`, or when the server stops: the seconds that it took."""
+        if self._closed:
+            return 0.0
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._bell.wait()
+        return clock() - began
 
     def close(self) -> None:
         """Let everybody go who waits, now and later."""

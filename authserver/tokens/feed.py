@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
-from authserver.core.clock import Clock
+from authserver.core.clock import MS_PER_SECOND, Clock
 from authserver.core.credentials import Credentials
 from authserver.core.errors import AccessDenied
 from authserver.core.ports import CompletenessGate
@@ -27,12 +27,13 @@ class FeedPage:
     """One answer of the feed.
 
     `snapshot`: forget what you had, this is the beginning of everything. `more`: ask again at once. The reader
-    knows every revocation acknowledged until `as_of_ms` once it has read all that was not there before. `jwks` is
-    the digest of the JWK Set as it is published now.
+    knows every revocation acknowledged until `as_of_ms` once it has read all that was not there before: by its own
+    clock, until `waited_ms` after it asked. `jwks` is the digest of the JWK Set as it is published now.
     """
 
     position: int
     as_of_ms: int
+    waited_ms: int
     snapshot: bool
     more: bool
     entries: Sequence[Revocation]
@@ -81,15 +82,16 @@ class RevocationFeed:
         if not any(resource.workspace_id == caller.workspace_id for resource in served):
             raise AccessDenied("the client is no resource server")
         is_up_to_date = after == self._revocations.position and jwks in {None, self._keys.jwks_digest()}
+        waited_seconds = 0.0
         if is_up_to_date and wait_seconds:
             with parked:
-                await self._revocations.news.wait(wait_seconds)
+                waited_seconds = await self._revocations.news.wait(wait_seconds)
         as_of_ms = self._clock()
         await self._gate.require_complete()
-        page = await self._page(after, as_of_ms)
+        page = await self._page(after, as_of_ms, int(waited_seconds * MS_PER_SECOND))
         return replace(page, entries=[entry for entry in page.entries if entry.workspace_id == caller.workspace_id])
 
-    async def _page(self, after: int | None, as_of_ms: int) -> FeedPage:
+    async def _page(self, after: int | None, as_of_ms: int, waited_ms: int) -> FeedPage:
         """Read from memory what is recent, from the store what is not."""
         snapshot = after is None or after > self._revocations.position
         start = 0 if after is None or snapshot else after
@@ -102,6 +104,7 @@ class RevocationFeed:
         return FeedPage(
             position=position,
             as_of_ms=as_of_ms,
+            waited_ms=waited_ms,
             snapshot=snapshot,
             more=more,
             entries=entries,

@@ -78,11 +78,14 @@ def test_a_waiting_reader_hears_of_a_revocation_at_once(server: RunningServer, r
 
 
 def test_a_wait_without_news_ends_by_itself(server: RunningServer, reader: dict[str, Any]) -> None:
-    """After `wait` seconds the answer is empty, with a later `as_of` and the same cursor."""
+    """After `wait` seconds the answer is empty: a later `as_of`, the same cursor, and how long it has waited."""
     first = poll(server, reader)
+    started = time.monotonic()
     page = poll(server, reader, f"?after={first['cursor']}&wait=1")
     assert (page["cursor"], page["entries"]) == (first["cursor"], [])
     assert page["as_of"] >= first["as_of"] + 0.9
+    assert first["waited_ms"] == 0
+    assert 900 <= page["waited_ms"] <= (time.monotonic() - started) * 1_000
 
 
 def test_many_waiting_readers_are_all_told(server: RunningServer, reader: dict[str, Any]) -> None:

@@ -113,6 +113,7 @@ MALFORMED: list[Any] = [
     *({"cursor": None}, {"cursor": 5}, {"cursor": "x" * 10_000}, {"cursor": "é"}, {"cursor": "\ud800"}),
     *({"cursor": "a\nb"}, {"as_of": None}, {"as_of": "1"}, {"as_of": True}, {"as_of": float("nan")}, {"as_of": -1}),
     *({"as_of": float("inf")}, {"as_of": 1e300}, {"as_of": 10**400}, {"snapshot": 1}, {"snapshot": None}),
+    *({"waited_ms": None}, {"waited_ms": "1"}, {"waited_ms": -1}, {"waited_ms": True}, {"waited_ms": float("nan")}),
     *({"more": "no"}, {"more": None}, {"jwks": 5}, {"jwks": "\ud800"}, {"jwks": "x" * 10_000}),
     *({"entries": None}, {"entries": {}}, {"entries": ""}, {"entries": "x"}, {"entries": [None]}, {"entries": [[]]}),
     *({"entries": [change]} for change in ({}, {"kind": "jti"})),
@@ -243,6 +244,21 @@ def test_another_key_set_than_the_feed_names(server: Scripted, monkeypatch: pyte
         wait_for(lambda: is_refused(verifier, revoked), "the revocation")
     (told,) = warnings
     assert "JWK Set" in told
+
+
+@pytest.mark.parametrize("waited_ms", [1_000, 10**12])
+def test_an_answer_counts_from_the_end_of_its_wait(server: Scripted, waited_ms: int) -> None:
+    """What an answer tells that waited a second for news is new, not a second old; and never newer than new."""
+
+    def feed(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(1)
+        send(handler, 200, server.page("e.0") | {"waited_ms": waited_ms})
+
+    with server.verifier() as verifier:
+        server.answers[FEED] = feed
+        wait_for(lambda: verifier.status().feed_answers > 2, "an answer that has waited")
+        wait_for(lambda: verifier.status().staleness_seconds < 0.9, "a moment soon after one")
+        assert verifier.status().staleness_seconds >= 0
 
 
 def test_a_clock_far_ahead_forgets_nothing(server: Scripted) -> None:

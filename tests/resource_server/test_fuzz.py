@@ -34,7 +34,7 @@ JSON = st.recursive(
     max_leaves=10,
 )
 ENTRY = {"kind": "jti", "value": "019a0000-0000-7000-8000-000000000000", "revoked_at_ms": 1, "expires_at": 2}
-PAGE = {"cursor": "e.1", "as_of": 1.0, "jwks": "x", "snapshot": True, "more": False, "entries": [ENTRY]}
+PAGE = {"cursor": "e.1", "as_of": 1.0, "waited_ms": 5, "jwks": "", "snapshot": True, "more": False, "entries": [ENTRY]}
 
 
 @cache
@@ -149,7 +149,7 @@ def test_fuzz_any_feed_page(document: Any) -> None:
     copy = RevocationCopy(workspace_id="default")
     try:
         page = FeedPage.read(json.loads(json.dumps(document)), workspace_id="default")
-        copy.take(page, asked_at=5.0, now_seconds=int(page.as_of))
+        copy.take(page, known_at=5.0, now_seconds=int(page.as_of))
     except ValueError:
         assert (copy.known_at, copy.cursor, len(copy)) == (None, None, 0)
         return

@@ -38,7 +38,7 @@ for number in range(PAGES):
     content, first = page(number)
     revoked.append(first)
     assert copy.known_at is None
-    copy.take(FeedPage.read(content, workspace_id="default"), asked_at=1.0, now_seconds=NOW_MS // 1000)
+    copy.take(FeedPage.read(content, workspace_id="default"), known_at=1.0, now_seconds=NOW_MS // 1000)
 grown = resident() - before
 tokens = [token_of(0, NOW_MS - number) for number in range(10_000)]
 started = time.perf_counter()
@@ -47,7 +47,7 @@ microseconds = (time.perf_counter() - started) / len(tokens) * 1e6
 known = sum(copy.is_revoked(token_of(0, 0, one), token_id_bytes(one)) for one in revoked)
 held = len(copy)
 empty = {"cursor": "e.1000", "as_of": 1.0, "snapshot": False, "more": False, "entries": []}
-copy.take(FeedPage.read(empty, workspace_id="default"), asked_at=2.0, now_seconds=NOW_MS // 1000 + 7201 + 300)
+copy.take(FeedPage.read(empty, workspace_id="default"), known_at=2.0, now_seconds=NOW_MS // 1000 + 7201 + 300)
 print(held, grown, microseconds, found, known, len(copy))
 """
 
