@@ -5,7 +5,8 @@ Each refusal knows its whole answer, so that every integration gives the same on
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 #: RFC 6750 §3 wants at least one parameter.
 _SOME_PARAMETER = 'realm="access"'
@@ -80,6 +81,10 @@ class InsufficientScope(Refusal):
         """`scope` is what would allow it, space-separated; the caller is told."""
         super().__init__(reason)
         self.scope = scope
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes the same refusal in another process."""
+        return partial(type(self), scope=self.scope), (self.reason,)
 
     def _parameters(self) -> dict[str, str]:
         return {**super()._parameters(), "scope": self.scope}

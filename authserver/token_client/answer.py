@@ -25,22 +25,23 @@ MAX_TOKEN_CHARACTERS = 16 * 1024
 _OK = 200
 _REDIRECTS = range(300, 400)
 _REFUSALS = range(400, 500)
-_AWAY = {408, 425, 429}
+_AWAY = {404, 405, 408, 410, 425, 429}  # too busy, or not the token endpoint: it may have moved
 _AWAY_CODES = {"temporarily_unavailable", "server_error"}
 
 _B64TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 §2.1
 _CODE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]{1,64}")  # RFC 6749 §5.2
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]{1,300}")
-_SECONDS = re.compile(r"[0-9]{1,12}")
+_SECONDS = re.compile(r"[0-9]{1,1000}")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, read whole. `seen_at` is when, by the world's clock."""
+    """An HTTP answer, read whole: when by the world's clock, and what it says itself of that and of another try."""
 
     status: int
     body: bytes = field(repr=False)
     seen_at: datetime
+    date: str | None = None
     retry_after: str | None = None
 
 
@@ -115,13 +116,19 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
 
 
 def _retry_after(answer: Answer) -> int | None:
-    """Return the seconds of a Retry-After header, which is a number or a date (RFC 9110 §10.2.3)."""
+    """Return the seconds of a Retry-After header: a number, or a date by the server's clock (RFC 9110 §10.2.3)."""
     value = (answer.retry_after or "").strip()
     if _SECONDS.fullmatch(value):
         return int(value)
+    until = _date(value)
+    if until is None:
+        return None
+    return max(0, math.ceil((until - (_date(answer.date or "") or answer.seen_at)).total_seconds()))
+
+
+def _date(value: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(value)
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)
-        return max(0, math.ceil((date - answer.seen_at).total_seconds()))
+        return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError):
         return None

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import requests
 
 TIMEOUT_SECONDS = 5.0
+MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 0.01, 3_600
 
 
 class ClientCredentials(httpx2.Auth):
@@ -51,8 +52,8 @@ class ClientCredentials(httpx2.Auth):
         `resource` is the audience asked for (RFC 8707). `origins` limits where the token is sent, by default anywhere
         over https. `ssl_context` is for a private CA. Raises ValueError for what cannot work.
         """
-        if not timeout_seconds > 0:
-            raise ValueError("timeout_seconds is not positive")
+        if not MIN_TIMEOUT_SECONDS <= timeout_seconds <= MAX_TIMEOUT_SECONDS:
+            raise ValueError(f"timeout_seconds must be {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}")
         if ssl_context is not None and (
             ssl_context.verify_mode is not ssl.CERT_REQUIRED or not ssl_context.check_hostname
         ):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 
 class TokenError(Exception):
@@ -28,6 +29,11 @@ class TokenRefused(TokenError):
     def __init__(self, reason: str, *, error: str, retry_after_seconds: int | None = None) -> None:
         super().__init__(reason, retry_after_seconds=retry_after_seconds)
         self.error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes the same error in another process."""
+        made = partial(type(self), error=self.error, retry_after_seconds=self.retry_after_seconds)
+        return made, (self.reason,)
 
     def again(self, retry_after_seconds: int | None) -> Self:
         """Return the same error for another caller."""

@@ -66,7 +66,14 @@ class Exchange:
                 self._remaining_seconds()
                 if len(content) > MAX_BYTES:
                     raise TokenUnavailable("the answer of the authorization server is too large")
-            return Answer(response.status_code, bytes(content), datetime.now(UTC), response.headers.get("Retry-After"))
+            fields = response.headers
+            return Answer(
+                response.status_code,
+                bytes(content),
+                datetime.now(UTC),
+                date=fields.get("Date"),
+                retry_after=fields.get("Retry-After"),
+            )
 
     def _remaining_seconds(self) -> float:
         remaining = self.deadline - time.monotonic()

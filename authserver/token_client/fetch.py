@@ -89,8 +89,10 @@ class Fetcher:
             try:
                 return self._token(exchange, endpoint, secret, asked_at_ms)
             except TokenRefused as refused:
+                if refused.error != "invalid_client":
+                    raise
                 again = self._secret()
-                if refused.error != "invalid_client" or again == secret:
+                if again == secret:
                     raise
                 _log.info("the client secret has changed")
             return self._token(exchange, endpoint, again, asked_at_ms)

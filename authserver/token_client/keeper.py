@@ -62,7 +62,7 @@ class Keeper:
         self._timeout_ms = int(timeout_seconds * 1000)
         self._clock = clock
         self._held = Held(_jitter())
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may ask for a token while its thread holds the lock
         self._flight: Flight | None = None
         self._fetching: set[threading.Thread] = set()
         self._untold: deque[Callable[[], None]] = deque(maxlen=MAX_UNTOLD)
@@ -213,6 +213,8 @@ class Keeper:
             async with asyncio.timeout(self._patience_seconds(flight)):
                 return await asyncio.wrap_future(flight.outcome)
         except TimeoutError:
+            if flight.outcome.done():  # in time, but the event loop was busy until now
+                return flight.outcome.result()
             with self._lock:
                 self._end_if_overdue(self._clock())
             self._tell()
@@ -235,7 +237,7 @@ class Keeper:
 
     def _after_fork(self) -> None:
         """Go on in a child process with the token, but without the parent's threads, and at a moment of its own."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._flight = None
         self._fetching = set()
         self._untold.clear()

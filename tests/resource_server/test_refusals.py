@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from authserver.resource_server.errors import (
@@ -73,3 +76,10 @@ def test_the_body(refusal: Refusal) -> None:
     assert (str(refusal), refusal.reason) == ("why", "why")
     assert refusal.description.isascii()
     assert not {'"', "\\"} & set(refusal.description)
+
+
+@pytest.mark.parametrize("refusal", [*(row[0] for row in ROWS), CannotVerify("why")])
+def test_refusals_cross_processes(refusal: Refusal) -> None:
+    """A process pool hands on what its workers raise: the same answer, with the same scopes."""
+    for copied in (pickle.loads(pickle.dumps(refusal)), copy.copy(refusal)):  # noqa: S301 - our own
+        assert (type(copied), vars(copied), copied.headers()) == (type(refusal), vars(refusal), refusal.headers())

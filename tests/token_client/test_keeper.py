@@ -123,3 +123,32 @@ def test_no_more_than_three_fetches_hang_at_once() -> None:
     finally:
         for end in ends:
             end.set()
+
+
+def test_a_busy_event_loop_hides_no_token() -> None:
+    """What has arrived in time is had, though the loop looks only when the time is over."""
+    keeper = Keeper(lambda now: Token("token", now, HOUR_MS), timeout_seconds=0.1)
+
+    async def ask() -> Token:
+        asking = asyncio.create_task(keeper.token_async())
+        await asyncio.sleep(0)
+        wait_for(lambda: keeper._flight is None, "the token")
+        threading.Event().wait(0.15)
+        return await asking
+
+    assert asyncio.run(ask()).access_token == "token"
+
+
+def test_a_signal_handler_may_ask() -> None:
+    """Wherever in our code the signal came: it waits for nobody whom it interrupts."""
+    keeper = Keeper(lambda now: Token("token", now, HOUR_MS), timeout_seconds=5)
+    keeper.token()
+    answered = threading.Event()
+
+    def ask() -> None:
+        with keeper._lock:  # as a call is, when a signal comes
+            keeper.token()
+        answered.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    assert answered.wait(10)

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 import requests
 
-from authserver.token_client import ClientCredentials, TokenError
+from authserver.token_client import ClientCredentials, OriginNotAllowed, TokenError, TokenRefused, TokenUnavailable
 from tests.redis_server import wait_for
 from tests.token_client.scripted_server import SECRET, Reply, ScriptedServer, error_reply, token_reply, travel
 
@@ -94,3 +94,14 @@ def test_credentials_are_not_pickled_nor_copied(scripted: ScriptedServer) -> Non
         with pytest.raises(TypeError, match="secret"):
             copied(credentials)
     assert isinstance(credentials, ClientCredentials)
+
+
+def test_errors_cross_processes() -> None:
+    """A process pool hands on what its workers raise; an error that cannot be pickled would break the pool."""
+    for error in (
+        TokenRefused("no", error="invalid_scope", retry_after_seconds=4),
+        TokenUnavailable("away", retry_after_seconds=4),
+        OriginNotAllowed("elsewhere"),
+    ):
+        for copied in (pickle.loads(pickle.dumps(error)), copy.copy(error)):  # noqa: S301 - our own
+            assert (type(copied), str(copied), vars(copied)) == (type(error), str(error), vars(error))

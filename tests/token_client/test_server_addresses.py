@@ -58,9 +58,12 @@ def test_metadata_that_mislead_are_not_followed(scripted: ScriptedServer, member
     assert scripted.token_requests == []
 
 
-def test_an_endpoint_that_moved_is_found_again(scripted: ScriptedServer) -> None:
-    """After a failure the metadata are read anew."""
+@pytest.mark.parametrize("body", [b"<h1>Not Found</h1>", b'{"status": 404, "error": "Not Found"}'])
+def test_an_endpoint_that_moved_is_found_again(scripted: ScriptedServer, body: bytes) -> None:
+    """After a failure the metadata are read anew; a 404 is one, whatever a framework writes into it."""
     credentials = scripted.credentials(issuer=publish(scripted, token_endpoint=scripted.url + "/gone"))
+    published = scripted.serve
+    scripted.serve = lambda seen: Reply(404, body) if seen.path == "/gone" else published(seen)
     with pytest.raises(TokenUnavailable, match="404"):
         credentials.token()
     publish(scripted)
@@ -123,7 +126,7 @@ GOOD: dict[str, Any] = {"client_id": "billing", "client_secret": SECRET, "token_
         ({"client_secret": ""}, "secret"),
         ({"auth_method": "none"}, "auth_method"),
         ({"timeout_seconds": 0}, "timeout"),
-        ({"timeout_seconds": float("nan")}, "timeout"),
+        *(({"timeout_seconds": seconds}, "timeout") for seconds in (float("nan"), float("inf"), 1e10, 0.0005)),
         ({"ssl_context": ssl._create_unverified_context()}, "verify"),  # noqa: S323 - refused, which is the test
     ],
 )
