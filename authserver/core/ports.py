@@ -186,15 +186,21 @@ class StateStore(Protocol):
 class Knowledge(Protocol):
     """How old this process's knowledge of other processes' writes is."""
 
-    def require_fresh(self, grace_seconds: int) -> None:
-        """Raise TemporarilyUnavailable when the last successful look is longer ago than `grace_seconds`."""
+    def require_fresh(self, grace_seconds: int) -> float:
+        """Return how many seconds ago the last successful look was.
+
+        Raises TemporarilyUnavailable when that is longer than `grace_seconds`.
+        """
 
 
 class CompletenessGate(Protocol):
     """Whether memory holds every revocation that any instance has acknowledged."""
 
-    async def require_complete(self) -> None:
-        """Return when it holds all that was acknowledged before the call; raise TemporarilyUnavailable."""
+    async def require_complete(self) -> float:
+        """Return once it holds all that was acknowledged so many seconds ago: 0 for all before the call.
+
+        Raises TemporarilyUnavailable.
+        """
 
 
 class AuditSink(Protocol):

@@ -80,7 +80,10 @@ class FeedResponse(BaseModel):
     cursor: Annotated[str, Field(description="The value of `after` for the next call.")]
     epoch: str
     as_of: Annotated[float, Field(description="All until then is known, seconds since the epoch.")]
-    waited_ms: Annotated[int, Field(description="How long the answer waited for news: all is known until then.")]
+    known_after_ms: Annotated[
+        int,
+        Field(description="The same without a clock: how long after the request came. Negative: so long before."),
+    ]
     jwks: Annotated[str, Field(description="The digest of the JWK Set as it is published now, which is its ETag too.")]
     snapshot: Annotated[bool, Field(description="Forget what you had: this is the beginning of everything.")]
     more: Annotated[bool, Field(description="There is more to read at once.")]

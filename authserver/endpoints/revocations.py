@@ -44,7 +44,7 @@ class RevocationsEndpoint:
                 "cursor": f"{self._epoch}.{page.position}",
                 "epoch": self._epoch,
                 "as_of": page.as_of_ms / MS_PER_SECOND,
-                "waited_ms": page.waited_ms,
+                "known_after_ms": page.known_after_ms,
                 "jwks": page.jwks,
                 "snapshot": page.snapshot,
                 "more": page.more,

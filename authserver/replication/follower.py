@@ -93,10 +93,12 @@ class Follower:
         """Return how long ago the database was last asked with success."""
         return uptime() - self._fresh_at
 
-    def require_fresh(self, grace_seconds: int) -> None:
-        """Raise TemporarilyUnavailable when the last successful look is longer ago than `grace_seconds`."""
-        if self.age_seconds() > grace_seconds:
+    def require_fresh(self, grace_seconds: int) -> float:
+        """Return how many seconds ago the last successful look was; raise TemporarilyUnavailable past the grace."""
+        age_seconds = self.age_seconds()
+        if age_seconds > grace_seconds:
             raise TemporarilyUnavailable("the database has not answered for too long to know what changed")
+        return age_seconds
 
     async def _apply(self) -> None:
         """Hand on what is new. The position moves when every handler is through: what failed comes again."""

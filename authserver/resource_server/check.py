@@ -92,11 +92,10 @@ class TokenCheck:
     def take(self, page: FeedPage, *, asked_at: float) -> None:
         """Take up a page of the feed that was asked for at `asked_at`; raise ValueError for one that cannot be.
 
-        When it was asked for, and as long as the server then waited for news, all was known: its answer's way back is
-        what makes it older. An entry is dropped when its tokens have expired by the server's clock and by ours, which
-        judges them here.
+        The server cannot have been asked before, nor have known anything after now, whatever it says. An entry is
+        dropped when its tokens have expired by the server's clock and by ours, which judges them here.
         """
-        known_at = min(asked_at + page.waited_seconds, self._monotonic())
+        known_at = min(asked_at + page.known_after_seconds, self._monotonic())
         self.revocations.take(page, known_at=known_at, now_seconds=int(min(page.as_of, self._clock())))
 
     def verify(self, token: str, proof: Proof | None = None) -> VerifiedToken:

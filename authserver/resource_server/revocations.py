@@ -19,20 +19,20 @@ _SPARE_SECONDS = 300
 
 _KINDS = {kind.value: kind for kind in RevocationKind}
 _MAX_WORD_CHARACTERS = 100
-_LATEST_SECONDS = 2**53 - 1
+_MOST = 2**53 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedPage:
     """One answer of the feed. `snapshot`: what was known before is out of date. `more`: another page is there.
 
-    `as_of` is the server's time of the answer, in seconds, and `waited_seconds` how long it waited for something to
-    tell; `jwks` names the set of keys that it publishes.
+    `as_of` is the server's time, in seconds, until which it knows all; `known_after_seconds` is how long after the
+    question that was, or before it if negative. `jwks` names the set of keys that it publishes.
     """
 
     cursor: str
     as_of: float
-    waited_seconds: float
+    known_after_seconds: float
     snapshot: bool
     more: bool
     jwks: str
@@ -47,8 +47,8 @@ class FeedPage:
         try:
             return cls(
                 cursor=_word(document["cursor"]),
-                as_of=_time(document["as_of"]),
-                waited_seconds=_time(document.get("waited_ms", 0)) / MS_PER_SECOND,
+                as_of=_number(document["as_of"], least=0),
+                known_after_seconds=_number(document.get("known_after_ms", 0), least=-_MOST) / MS_PER_SECOND,
                 snapshot=_of(bool, document["snapshot"]),
                 more=_of(bool, document["more"]),
                 jwks=_word(document.get("jwks", "")),
@@ -120,9 +120,9 @@ def _word(value: Json) -> str:
     return word
 
 
-def _time(value: Json) -> float:
-    if type(value) not in (int, float) or not 0 <= value <= _LATEST_SECONDS:  # which NaN is not
-        raise TypeError("time")
+def _number(value: Json, *, least: int) -> float:
+    if type(value) not in (int, float) or not least <= value <= _MOST:  # which NaN is not
+        raise TypeError("number")
     return float(value)
 
 

@@ -30,9 +30,9 @@ class PollingGate:
         self._knowledge = knowledge
         self._grace_seconds = grace_seconds
 
-    async def require_complete(self) -> None:
-        """Return when the last look was recent enough; raise TemporarilyUnavailable."""
-        self._knowledge.require_fresh(self._grace_seconds)
+    async def require_complete(self) -> float:
+        """Return how many seconds ago the last look was; raise TemporarilyUnavailable when that is too long."""
+        return self._knowledge.require_fresh(self._grace_seconds)
 
 
 #: How long a check waits for the database. One that hangs is known to hang by then.
@@ -51,9 +51,10 @@ class BeaconGate:
         self._look = SharedRun(self._make_complete)
         self._log = structlog.get_logger()
 
-    async def require_complete(self) -> None:
-        """Return when memory holds all that was acknowledged before the call; raise TemporarilyUnavailable."""
+    async def require_complete(self) -> float:
+        """Return 0 once memory holds all that was acknowledged before the call; raise TemporarilyUnavailable."""
         await self._look()
+        return 0.0
 
     async def _make_complete(self) -> None:
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from math import ceil, floor
 
 from authserver.core.clock import MS_PER_SECOND, Clock
 from authserver.core.credentials import Credentials
@@ -28,12 +29,13 @@ class FeedPage:
 
     `snapshot`: forget what you had, this is the beginning of everything. `more`: ask again at once. The reader
     knows every revocation acknowledged until `as_of_ms` once it has read all that was not there before: by its own
-    clock, until `waited_ms` after it asked. `jwks` is the digest of the JWK Set as it is published now.
+    clock, until `known_after_ms` after it asked, which is before it asked where that is negative. `jwks` is the digest of
+    the JWK Set as it is published now.
     """
 
     position: int
     as_of_ms: int
-    waited_ms: int
+    known_after_ms: int
     snapshot: bool
     more: bool
     entries: Sequence[Revocation]
@@ -86,12 +88,16 @@ class RevocationFeed:
         if is_up_to_date and wait_seconds:
             with parked:
                 waited_seconds = await self._revocations.news.wait(wait_seconds)
-        as_of_ms = self._clock()
-        await self._gate.require_complete()
-        page = await self._page(after, as_of_ms, int(waited_seconds * MS_PER_SECOND))
+        now_ms = self._clock()
+        age_seconds = await self._gate.require_complete()
+        page = await self._page(
+            after,
+            as_of_ms=now_ms - ceil(age_seconds * MS_PER_SECOND),
+            known_after_ms=floor((waited_seconds - age_seconds) * MS_PER_SECOND),
+        )
         return replace(page, entries=[entry for entry in page.entries if entry.workspace_id == caller.workspace_id])
 
-    async def _page(self, after: int | None, as_of_ms: int, waited_ms: int) -> FeedPage:
+    async def _page(self, after: int | None, *, as_of_ms: int, known_after_ms: int) -> FeedPage:
         """Read from memory what is recent, from the store what is not."""
         snapshot = after is None or after > self._revocations.position
         start = 0 if after is None or snapshot else after
@@ -104,7 +110,7 @@ class RevocationFeed:
         return FeedPage(
             position=position,
             as_of_ms=as_of_ms,
-            waited_ms=waited_ms,
+            known_after_ms=known_after_ms,
             snapshot=snapshot,
             more=more,
             entries=entries,

@@ -64,10 +64,11 @@ class Registry:
         """Let time pass."""
         self.now_ms += seconds * 1000
 
-    def require_fresh(self, grace_seconds: int) -> None:
-        """Raise TemporarilyUnavailable when the test says that the database has been away for longer."""
+    def require_fresh(self, grace_seconds: int) -> float:
+        """Return how long the test says that the database has been away; raise TemporarilyUnavailable past the grace."""
         if self.age_seconds > grace_seconds:
             raise TemporarilyUnavailable("too old")
+        return self.age_seconds
 
     async def add(self, client_id: str, secret: str | None = None, **changes: Any) -> str:
         """Store a client with one secret, `credential_id` `cr_` and its id; return the secret."""

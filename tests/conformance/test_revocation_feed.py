@@ -47,7 +47,7 @@ def test_a_first_read_is_a_snapshot_of_everything(server: RunningServer, reader:
     page = poll(server, reader)
     assert page["snapshot"] is True
     assert "snapshot-user" in values(page)
-    assert before - 0.1 <= page["as_of"] <= time.time() + 0.1
+    assert before - 1 <= page["as_of"] <= time.time() + 0.1
 
 
 def test_a_cursor_brings_only_what_is_new(server: RunningServer, reader: dict[str, Any]) -> None:
@@ -83,9 +83,9 @@ def test_a_wait_without_news_ends_by_itself(server: RunningServer, reader: dict[
     started = time.monotonic()
     page = poll(server, reader, f"?after={first['cursor']}&wait=1")
     assert (page["cursor"], page["entries"]) == (first["cursor"], [])
-    assert page["as_of"] >= first["as_of"] + 0.9
-    assert first["waited_ms"] == 0
-    assert 900 <= page["waited_ms"] <= (time.monotonic() - started) * 1_000
+    assert page["as_of"] >= first["as_of"] + 0.4  # each as old as the last look at the database
+    assert -1_000 <= first["known_after_ms"] <= 0
+    assert 500 <= page["known_after_ms"] <= (time.monotonic() - started) * 1_000
 
 
 def test_many_waiting_readers_are_all_told(server: RunningServer, reader: dict[str, Any]) -> None:
@@ -155,7 +155,7 @@ def test_a_reader_with_the_present_keys_waits(server: RunningServer, reader: dic
     """The digest of the last answer does not end a wait."""
     first = poll(server, reader)
     page = poll(server, reader, f"?after={first['cursor']}&jwks={first['jwks']}&wait=1")
-    assert page["as_of"] >= first["as_of"] + 0.9
+    assert page["as_of"] >= first["as_of"] + 0.4
 
 
 def test_a_rotation_wakes_the_readers_of_another_instance(tmp_path: Path) -> None:

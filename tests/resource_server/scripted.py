@@ -62,7 +62,7 @@ class Scripted:
         return {
             "cursor": f"e.{len(self.entries)}",
             "as_of": time.time(),
-            "waited_ms": 0,
+            "known_after_ms": 0,
             "jwks": sha256(self.key_set()).hexdigest()[:16],
             "snapshot": after is None,
             "more": False,

@@ -34,7 +34,15 @@ JSON = st.recursive(
     max_leaves=10,
 )
 ENTRY = {"kind": "jti", "value": "019a0000-0000-7000-8000-000000000000", "revoked_at_ms": 1, "expires_at": 2}
-PAGE = {"cursor": "e.1", "as_of": 1.0, "waited_ms": 5, "jwks": "", "snapshot": True, "more": False, "entries": [ENTRY]}
+PAGE = {
+    "cursor": "e.1",
+    "as_of": 1.0,
+    "known_after_ms": 5,
+    "jwks": "",
+    "snapshot": True,
+    "more": False,
+    "entries": [ENTRY],
+}
 
 
 @cache

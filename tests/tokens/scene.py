@@ -19,7 +19,9 @@ from authserver.core.resource import Resource, TokenType
 from authserver.core.secret import SecretHash, generate_secret, new_salt
 from authserver.limits.misses import MissBudget
 from authserver.revocation.completeness import PollingGate
+from authserver.revocation.news import News
 from authserver.tokens.authenticate import ClientDoor
+from authserver.tokens.feed import RevocationFeed
 from authserver.tokens.introspect import TokenIntrospector
 from authserver.tokens.revoke import TokenRevoker
 from authserver.tokens.standing import TokenStanding
@@ -45,6 +47,8 @@ class Scene:
         self.asked: list[str] = []
         self.resources: dict[str, Resource] = {}
         self.events: list[tuple[str, dict[str, object]]] = []
+        self.news = News()
+        self.position = 0
         self.directory = ClientDirectory(store=_Clients(self), knowledge=self, capacity=10, grace_seconds=300)
         self.standing = TokenStanding(
             keys=self,  # type: ignore[arg-type] # the three members that are used stand below
@@ -57,10 +61,11 @@ class Scene:
 
     # ── what the parts do ──
 
-    def require_fresh(self, grace_seconds: int) -> None:
-        """Raise when the world's knowledge is too old."""
+    def require_fresh(self, grace_seconds: int) -> float:
+        """Return how old the world's knowledge is; raise when that is too old."""
         if self.age_seconds > grace_seconds:
             raise TemporarilyUnavailable("too old")
+        return self.age_seconds
 
     def verify(self, token: str) -> AccessToken:
         """Know the tokens that were issued here."""
@@ -89,6 +94,14 @@ class Scene:
         """Return a resource of a workspace."""
         resource = self.resources.get(identifier)
         return resource if resource and resource.workspace_id == workspace_id else None
+
+    def all(self) -> Sequence[Resource]:
+        """Return every resource."""
+        return list(self.resources.values())
+
+    def jwks_digest(self) -> str:
+        """Return the digest of the only key set."""
+        return "k"
 
     def record(self, event: str, **fields: object) -> None:
         """Note an audit event."""
@@ -161,6 +174,17 @@ class Scene:
             standing=self.standing,
             revocations=self,  # type: ignore[arg-type]
             audit=self,
+            clock=lambda: self.now_ms,
+        )
+
+    def feed(self) -> RevocationFeed:
+        """Return the use case."""
+        return RevocationFeed(
+            door=self._door(),
+            resources=self,  # type: ignore[arg-type]
+            revocations=self,  # type: ignore[arg-type]
+            keys=self,  # type: ignore[arg-type]
+            gate=PollingGate(knowledge=self, grace_seconds=GRACE_SECONDS),
             clock=lambda: self.now_ms,
         )
 
