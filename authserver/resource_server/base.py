@@ -162,7 +162,7 @@ class BaseVerifier:
         )
 
     def _is_ready(self, check: TokenCheck | None) -> bool:
-        if check is None or check.keys is None or self.engine.is_closed:
+        if check is None or not check.keys or self.engine.is_closed:  # one without any key refuses all tokens
             return False
         fresh = check.staleness_seconds() <= self._limits.max_staleness_seconds
         return fresh or self._limits.fail_open or not check.follows_revocations
@@ -192,6 +192,8 @@ class BaseVerifier:
         except UnknownKey as unknown:
             if not fetched and not engine.has_recent_keys:
                 return Errand(engine.fetch_keys())
+            if engine.has_failed_for_keys and self._introspection is Introspection.NEVER:
+                raise CannotVerify("the key may be a new one, and newer keys could not be fetched") from None
             reason = unknown.reason
         except Unreadable as unreadable:
             reason = unreadable.reason
@@ -199,8 +201,8 @@ class BaseVerifier:
 
     def _ask_elsewhere(self, token: str, check: TokenCheck, reason: str) -> Errand:
         """Return an Errand for a token that we cannot read ourselves; raise a Refusal where there is nobody to ask."""
-        if check.keys is None:
-            raise CannotVerify("there are no keys yet")
+        if not check.keys:
+            raise CannotVerify("there are no keys")
         if self._introspection is Introspection.FOREIGN:
             return Errand(self.engine.introspect(token))
         raise InvalidToken(reason)

@@ -23,6 +23,8 @@ def scope_names(scopes: Iterable[str]) -> ScopeNames:
     if type(scopes) is ScopeNames:
         return scopes
     names = ScopeNames(scopes.split() if isinstance(scopes, str) else scopes)
+    if not names and isinstance(scopes, str) and scopes:
+        raise TypeError("a text of spaces names no scope")
     for name in names:
         if not isinstance(name, str) or not name:
             raise TypeError("scopes must be a text, or a list of texts")

@@ -83,7 +83,7 @@ class Engine:
         The parent's are kept, not closed: closing its event loop here would deafen the one there.
         """
         self._inherited, self._life = self._life, None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may close what its thread is about to start
         self._seeking: set[concurrent.futures.Future[None]] = set()
         self.has_learnt = False
         if self.check is not None:
@@ -126,9 +126,15 @@ class Engine:
 
     @property
     def has_recent_keys(self) -> bool:
-        """Tell whether the keys were fetched so lately that an unknown one is a stranger's."""
+        """Tell whether it is too early to fetch keys again for one that is unknown."""
         follower = self._follower
         return follower is not None and follower.keys.is_recent
+
+    @property
+    def has_failed_for_keys(self) -> bool:
+        """Tell whether the keys could not be fetched the last time: an unknown one may be a new one."""
+        follower = self._follower
+        return follower is not None and follower.keys.has_failed
 
     def fetch_keys(self) -> concurrent.futures.Future[None]:
         """Ask for newer keys, at most every 30 seconds; done when there is nothing more to wait for.
@@ -155,12 +161,17 @@ class Engine:
 
     def _begun(self) -> Life:
         """Return the present life, a new one if there is none. To be called with the lock."""
-        if self._life is None:
-            life = Life(self._connection)
-            life.start(self._work)
-            self._life = life
+        life = self._life
+        if life is None or life.has_died:
+            life = self._life = Life(self._connection)
+            try:
+                life.start(self._work)
+            except BaseException:  # of a signal's handler, too
+                self._life = None
+                life.end()
+                raise
             atexit.register(self.close)  # a daemon thread must not be cut short in the middle of a line of log
-        return self._life
+        return life
 
     def _submit(self, errand: Callable[[Life], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         with self._lock:  # so that no errand gets into an event loop that has ended
@@ -171,6 +182,13 @@ class Engine:
 
     async def _work(self, life: Life) -> None:
         """Learn, and go on learning, until cancelled."""
+        try:
+            await self._go_on_learning(life)
+        finally:
+            if self._life is life:  # whatever has ended it: the next check begins anew
+                self.has_learnt = False
+
+    async def _go_on_learning(self, life: Life) -> None:
         patience = Patience(longest_obeyed_seconds=min(_LONGEST_OBEYED_SECONDS, self._limits.max_staleness_seconds / 3))
         known = ""
         outcome: Outcome
@@ -185,8 +203,9 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - whatever it was, the feed must go on
                 outcome, pause, problem = None, _PAUSE_SECONDS, f"the verifier starts again: {error!r}"
             if problem != known:
-                _log.error(problem)
-            known = problem
+                known = problem
+                with contextlib.suppress(Exception):  # a log handler that breaks must not end it
+                    _log.error(problem)
             self._settle(life, outcome)
             await asyncio.sleep(pause)
 

@@ -18,6 +18,9 @@ from authserver.resource_server.source import Source, SourceFailed
 _KEYS_PAUSE_SECONDS = 0.5
 #: After so many fetches of another JWK Set than the feed names, somebody should look at what lies between.
 _OTHER_KEYS_TOLD = 20
+_OTHER_KEYS = "the JWK Set is not the one that the feed names: is it cached, or rewritten, on its way here?"
+
+_LONGEST_OBEYED_SECONDS = 30
 
 _log = logging.getLogger("authserver.resource_server")
 
@@ -48,7 +51,7 @@ class Follower:
         self._wait_seconds = wait_seconds
         self._monotonic = monotonic
         self._jwks = ""
-        self._other_keys = 0
+        self._named = asyncio.Event()
 
     async def learn(self) -> None:
         """Learn keys and revocations once; raise SourceFailed, `refused` when the credentials are not accepted."""
@@ -68,6 +71,7 @@ class Follower:
                 tasks.create_task(self.keys.refresh())
             if self._check.follows_revocations:
                 tasks.create_task(self._follow_feed())
+                tasks.create_task(self._follow_keys())
             tasks.create_task(asyncio.Event().wait())  # for ever, also when there is nothing to follow
 
     async def _follow_feed(self) -> None:
@@ -105,21 +109,35 @@ class Follower:
         except ValueError:
             raise SourceFailed("the feed holds what cannot be understood") from None
         self._counts.feed_answers += 1
-        if not page.more and page.jwks != self._jwks and self.keys.is_published:
-            await self._learn_keys(page.jwks)
+        if page.jwks != self._jwks and self.keys.is_published:
+            self._jwks = page.jwks
+            self._named.set()
         self._patience.reset()
         return page.more
 
-    async def _learn_keys(self, digest: str) -> None:
-        """Fetch the keys that the feed names. Until they are there, each answer of the feed leads here again.
+    async def _follow_keys(self) -> None:
+        """Fetch the keys that the feed names, beside it: a key set that cannot be had delays no revocation."""
+        while True:
+            self._named.clear()
+            await self._fetch_named_keys()
+            await self._named.wait()
+
+    async def _fetch_named_keys(self) -> None:
+        """Fetch until the keys are those that the feed has named last.
 
         A server that has not heard of a withdrawn key, or a cache, may still give the set from before.
         """
-        await self.keys.fetch()
-        if self.keys.are_those_of(digest):
-            self._jwks, self._other_keys = digest, 0
-            return
-        self._other_keys += 1
-        if self._other_keys == _OTHER_KEYS_TOLD:
-            _log.warning("the JWK Set is not the one that the feed names: is it cached, or rewritten, on its way here?")
-        await asyncio.sleep(_KEYS_PAUSE_SECONDS)
+        patience, tries = Patience(longest_obeyed_seconds=_LONGEST_OBEYED_SECONDS), 0
+        while not self.keys.are_those_of(self._jwks):
+            pause, tries = _KEYS_PAUSE_SECONDS, tries + 1
+            try:
+                await self.keys.fetch()
+            except SourceFailed as failure:
+                pause = max(pause, patience.after(failure))
+                if tries == 1:
+                    _log.warning("the keys that the feed names cannot be fetched: %s", failure)
+            if self.keys.are_those_of(self._jwks):
+                return
+            if tries == _OTHER_KEYS_TOLD:
+                _log.warning(_OTHER_KEYS)
+            await asyncio.sleep(pause)

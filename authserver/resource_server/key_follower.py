@@ -47,9 +47,13 @@ class KeyFollower:
         counts: Counts,
         monotonic: Callable[[], float],
     ) -> None:
-        """Keep the keys of `check` up to date. `config_url` is where its configuration came from, if from there."""
+        """Keep the keys of `check` up to date. `config_url` is where its configuration came from, if from there.
+
+        `has_failed`: they could not be had the last time.
+        """
         self.document = b'{"keys":[]}'
         self.is_published = check.config.jwks_uri is not None
+        self.has_failed = False
         self._check = check
         self._config: VerifierConfig = check.config
         self._source = source
@@ -107,7 +111,9 @@ class KeyFollower:
         self._counts.key_fetches += 1
         try:
             await (self._fetch_key_set() if self.is_published else self._fetch_secrets())
+            self.has_failed = False
         except SourceFailed:
+            self.has_failed = True
             self._counts.key_failures += 1
             raise
         finally:

@@ -44,6 +44,11 @@ class Life:
         self._is_over = False
 
     @property
+    def has_died(self) -> bool:
+        """Tell whether the thread has ended, told to or not."""
+        return self._thread is not None and not self._thread.is_alive()
+
+    @property
     def source(self) -> Source:
         """Return the connections."""
         if self._source is None:
@@ -72,7 +77,8 @@ class Life:
             raise CannotVerify("no event loop can be started")
 
     def end(self) -> None:
-        """End the thread and its connections; who waits for an errand is told so."""
+        """End the thread and its connections, also one that is about to start; who waits for an errand is told so."""
+        self._is_over = True
         loop, main, thread = self._loop, self._main, self._thread
         if loop is None or main is None or thread is None:
             return
@@ -83,9 +89,15 @@ class Life:
 
     def run(self, errand: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Run an errand; it fails with a Refusal or not at all. Not after `end`."""
-        if self._loop is None:
-            raise CannotVerify("the verifier has not started")
-        return asyncio.run_coroutine_threadsafe(self._guarded(errand), self._loop)
+        guarded = self._guarded(errand)
+        try:
+            if self._loop is not None and not self._is_over:
+                return asyncio.run_coroutine_threadsafe(guarded, self._loop)
+        except RuntimeError:  # the loop is closed
+            _log.debug("an errand came too late")
+        guarded.close()
+        errand.close()
+        raise CannotVerify("the verifier has not started, or has ended")
 
     def settle(self, outcome: Outcome) -> None:
         """Say that the beginning is over."""
@@ -97,10 +109,12 @@ class Life:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         ready.set()
         try:
-            await work(self)
+            if not self._is_over:
+                await work(self)
         except asyncio.CancelledError:
-            self._is_over = True
+            _log.debug("the verifier ends")
         finally:
+            self._is_over = True
             self.settle(None)
             for errand in self._errands:
                 errand.cancel()
@@ -120,7 +134,8 @@ class Life:
                 raise CannotVerify("the verifier was closed") from None
             raise
         except Exception as error:  # noqa: BLE001 - a caller handles refusals and nothing else
-            _log.exception("something that should not happen did")
+            with contextlib.suppress(Exception):  # a log handler that breaks changes no answer
+                _log.exception("something that should not happen did")
             raise CannotVerify(f"unexpected {type(error).__name__}") from None
         finally:
             self._errands.discard(task)

@@ -12,7 +12,7 @@ from authserver.resource_server.base import BaseVerifier, Errand
 from authserver.resource_server.check import Proof, require_scopes
 from authserver.resource_server.demands import NO_SCOPES
 from authserver.resource_server.engine import START_SECONDS
-from authserver.resource_server.errors import Refusal
+from authserver.resource_server.errors import CannotVerify, Refusal
 from authserver.resource_server.token import VerifiedToken
 
 
@@ -66,7 +66,7 @@ class Verifier(BaseVerifier):
             outcome = self.attempt(token, proof)
             while isinstance(outcome, Errand):
                 outcome = self.attempt(token, proof, found=await asyncio.wrap_future(outcome.future), fetched=True)
-            if all_of or any_of:
+            if all_of is not NO_SCOPES or any_of is not NO_SCOPES:  # None demands nothing, and is none
                 require_scopes(outcome, all_of=all_of, any_of=any_of)
         except Refusal as refusal:
             self.tally.note(refusal)
@@ -115,8 +115,10 @@ class ThreadVerifier(BaseVerifier):
             outcome = self.attempt(token, proof)
             while isinstance(outcome, Errand):
                 outcome = self.attempt(token, proof, found=outcome.future.result(), fetched=True)
-            if all_of or any_of:
+            if all_of is not NO_SCOPES or any_of is not NO_SCOPES:  # None demands nothing, and is none
                 require_scopes(outcome, all_of=all_of, any_of=any_of)
+        except concurrent.futures.CancelledError:  # a signal's handler has closed us before the errand began
+            raise CannotVerify("the verifier was closed") from None
         except Refusal as refusal:
             self.tally.note(refusal)
             raise

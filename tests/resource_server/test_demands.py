@@ -20,7 +20,7 @@ def test_scopes_are_names() -> None:
     assert scope_names("") == scope_names(()) == ()
 
 
-@pytest.mark.parametrize("scopes", [False, True, 5, None, [None], [""], ["read", 5], [["read"]]])
+@pytest.mark.parametrize("scopes", [False, True, 5, 0, None, [None], [""], ["read", 5], [["read"]], " "])
 @pytest.mark.parametrize("require", REQUIRES, ids=lambda require: require.__module__.rpartition(".")[2])
 def test_what_names_no_scopes_is_refused_when_it_is_declared(require: Callable[..., Any], scopes: Any) -> None:
     """`require(False)` would be no demand at all."""
@@ -28,6 +28,18 @@ def test_what_names_no_scopes_is_refused_when_it_is_declared(require: Callable[.
         require(scopes)
     with pytest.raises(TypeError):
         require(any_of=scopes)
+
+
+@pytest.mark.parametrize("scopes", [False, 0, None, [None], [""], " "])
+def test_what_names_no_scopes_is_refused_when_it_is_asked_for(deployment: Deployment, scopes: Any) -> None:
+    """`all_of=settings.get("scopes")` without that setting would let in any good token."""
+    token = deployment.bearer("read")["Authorization"].removeprefix("Bearer ")
+    with deployment.verifier(ThreadVerifier) as verifier:
+        assert verifier.verify(token, all_of=(), any_of=[])
+        with pytest.raises(TypeError):
+            verifier.verify(token, all_of=scopes)
+        with pytest.raises(TypeError):
+            verifier.verify(token, any_of=scopes)
 
 
 @pytest.mark.parametrize("paths", ["/health", "", ["health"], ["/", "health"], [""]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -13,6 +14,7 @@ import pytest
 from authserver.core.identifiers import new_token_id
 from authserver.resource_server import CannotVerify, InvalidToken, ThreadVerifier, follower
 from tests.redis_server import wait_for
+from tests.resource_server.issuer import Issuer
 from tests.resource_server.scripted import FEED, JWKS, Scripted, answer, scripted, send
 from tests.server import claims_of
 
@@ -113,7 +115,7 @@ MALFORMED: list[Any] = [
     *({"cursor": None}, {"cursor": 5}, {"cursor": "x" * 10_000}, {"cursor": "é"}, {"cursor": "\ud800"}),
     *({"cursor": "a\nb"}, {"as_of": None}, {"as_of": "1"}, {"as_of": True}, {"as_of": float("nan")}, {"as_of": -1}),
     *({"as_of": float("inf")}, {"as_of": 1e300}, {"as_of": 10**400}, {"snapshot": 1}, {"snapshot": None}),
-    *({"waited_ms": None}, {"waited_ms": "1"}, {"waited_ms": -1}, {"waited_ms": True}, {"waited_ms": float("nan")}),
+    *({"known_after_ms": odd} for odd in (None, "1", True, float("nan"), float("-inf"), -(10**400))),
     *({"more": "no"}, {"more": None}, {"jwks": 5}, {"jwks": "\ud800"}, {"jwks": "x" * 10_000}),
     *({"entries": None}, {"entries": {}}, {"entries": ""}, {"entries": "x"}, {"entries": [None]}, {"entries": [[]]}),
     *({"entries": [change]} for change in ({}, {"kind": "jti"})),
@@ -246,19 +248,47 @@ def test_another_key_set_than_the_feed_names(server: Scripted, monkeypatch: pyte
     assert "JWK Set" in told
 
 
-@pytest.mark.parametrize("waited_ms", [1_000, 10**12])
-def test_an_answer_counts_from_the_end_of_its_wait(server: Scripted, waited_ms: int) -> None:
+@pytest.mark.parametrize("known_after_ms", [1_000, 10**12])
+def test_an_answer_counts_from_the_end_of_its_wait(server: Scripted, known_after_ms: int) -> None:
     """What an answer tells that waited a second for news is new, not a second old; and never newer than new."""
 
     def feed(handler: BaseHTTPRequestHandler) -> None:
         time.sleep(1)
-        send(handler, 200, server.page("e.0") | {"waited_ms": waited_ms})
+        send(handler, 200, server.page("e.0") | {"known_after_ms": known_after_ms})
 
     with server.verifier() as verifier:
         server.answers[FEED] = feed
         wait_for(lambda: verifier.status().feed_answers > 2, "an answer that has waited")
         wait_for(lambda: verifier.status().staleness_seconds < 0.9, "a moment soon after one")
         assert verifier.status().staleness_seconds >= 0
+
+
+def test_what_the_server_knows_may_be_old(server: Scripted) -> None:
+    """A server that has not reached its database for 5 s says so, and a verifier of 4 s fails closed."""
+    with server.verifier(max_staleness_seconds=4) as verifier:
+        assert verifier.verify(server.issuer.mint())
+        server.answers[FEED] = lambda handler: send(handler, 200, server.page("e.0") | {"known_after_ms": -5_000})
+        wait_for(lambda: verifier.status().staleness_seconds > 5, "an old answer")
+        with pytest.raises(CannotVerify):
+            verifier.verify(server.issuer.mint())
+
+
+def test_keys_that_cannot_be_had_delay_no_revocation(server: Scripted) -> None:
+    """P1: the feed has named other keys, and whoever has them hangs: what is revoked now is refused now."""
+    token, let_go = server.issuer.mint(), threading.Event()
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        let_go.wait(10)
+
+    with server.verifier(timeout_seconds=5) as verifier:
+        assert verifier.verify(token)
+        server.answers[JWKS] = hang
+        asked = server.count(JWKS)
+        server.keys.append(Issuer(kid="next").jwk())
+        wait_for(lambda: server.count(JWKS) > asked, "the question for the keys")
+        revoke(server, token)
+        wait_for(lambda: is_refused(verifier, token), "the revocation", seconds=3)
+        let_go.set()
 
 
 def test_a_clock_far_ahead_forgets_nothing(server: Scripted) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import os
+import random
+import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +21,7 @@ import pytest
 
 from authserver.resource_server import CannotVerify, InvalidToken, ThreadVerifier, Verifier
 from tests.redis_server import wait_for
-from tests.resource_server.scripted import CREDENTIALS, FEED, INTROSPECT, JWKS, Scripted, scripted
+from tests.resource_server.scripted import CREDENTIALS, FEED, INTROSPECT, JWKS, Scripted, answer, scripted
 from tests.resource_server.test_feed import is_refused, revoke
 
 
@@ -305,3 +308,56 @@ def test_no_thread_to_be_had(server: Scripted, monkeypatch: pytest.MonkeyPatch) 
         assert verifier.verify(server.issuer.mint())
         with pytest.raises(InvalidToken):
             verifier.verify("nonsense")
+
+
+def test_a_log_handler_that_breaks_ends_nothing(server: Scripted) -> None:
+    """Whatever it raises, at the worst moment: the feed is followed again once it is back."""
+    token = server.issuer.mint()
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+            raise OSError("the log collector is away")
+
+    logger, broken = logging.getLogger("authserver.resource_server"), Broken()
+    with server.verifier() as verifier:
+        logger.addHandler(broken)
+        try:
+            server.answers[FEED] = answer(500, {})
+            wait_for(lambda: verifier.status().feed_failures > 2, "failures that are logged")
+        finally:
+            logger.removeHandler(broken)
+        del server.answers[FEED]
+        revoke(server, token)
+        wait_for(lambda: is_refused(verifier, token), "the revocation", seconds=10)
+
+
+def test_a_thread_that_has_died_is_followed_by_another(server: Scripted) -> None:
+    """Should it ever end by itself: nobody is let in or out by what it knew, and the next check starts anew."""
+    with server.verifier() as verifier:
+        assert verifier.verify(server.issuer.mint())
+        life = verifier.engine._life or pytest.fail("not started")
+        life.end()
+        assert life.has_died
+        unknown = server.issuer.mint(server.issuer.header(kid="unknown"))
+        with pytest.raises(InvalidToken):
+            verifier.verify(unknown)
+        assert verifier.engine._life is not life
+
+
+def test_a_signal_during_the_start(server: Scripted) -> None:
+    """Whether its handler closes the verifier or raises, nothing is locked up and no thread is left."""
+    verifiers = [server.verifier() for _ in range(60)]
+    for number, verifier in enumerate(verifiers):
+        signal.signal(signal.SIGALRM, _raise if number % 2 else lambda *_: verifier.close())  # noqa: B023
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0003, 0.004))
+        with contextlib.suppress(InterruptedError, CannotVerify):
+            verifier.verify(server.issuer.mint())
+            time.sleep(0.01)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        verifier.close()
+    wait_for(lambda: "authserver-verifier" not in {thread.name for thread in threading.enumerate()}, "the threads' end")
+
+
+def _raise(*_: object) -> None:
+    raise InterruptedError

@@ -138,18 +138,25 @@ def test_tokens_of_a_new_key_wait_for_the_fetch_that_is_under_way(server: Script
 
 
 def test_a_fetch_that_fails_leaves_the_keys(server: Scripted) -> None:
-    """RS-10: a key set that cannot be had is asked for once in 30 seconds too, and the old keys go on."""
+    """RS-10: a key set that cannot be had is asked for once in 30 seconds too, and the old keys go on.
+
+    P3: whether an unknown key is a new one nobody can tell until then, so its tokens are 503.
+    """
     with server.verifier(**ALONE) as verifier:
         for reply in (answer(500, {}), answer(403, {}), answer(200, b"{}"), answer(200, b"[" * 100_000)):
             server.answers[JWKS] = reply
             let_time_pass(verifier)
             asked = server.count(JWKS)
             for _ in range(10):
-                with pytest.raises(InvalidToken):
+                with pytest.raises(CannotVerify):
                     verifier.verify(server.issuer.mint(server.issuer.header(kid="unknown")))
             assert server.count(JWKS) == asked + 1
             assert verifier.verify(server.issuer.mint())
         assert verifier.status().key_failures == 4
+        del server.answers[JWKS]
+        let_time_pass(verifier)
+        with pytest.raises(InvalidToken):
+            verifier.verify(server.issuer.mint(server.issuer.header(kid="unknown")))
 
 
 def test_the_feed_tells_of_new_keys(server: Scripted) -> None:
@@ -210,7 +217,7 @@ def test_rs_12_new_secrets_by_the_configuration_again() -> None:
             ):
                 server.answers[CONFIG] = reply
                 let_time_pass(verifier)
-                with pytest.raises(InvalidToken):
+                with pytest.raises(CannotVerify):
                     verifier.verify(stranger.mint())
                 assert verifier.verify(new.mint())
             assert server.count(CONFIG) == 5
@@ -223,3 +230,13 @@ def test_rs_12_secrets_of_a_document_stay() -> None:
             verifier.verify(Issuer(SigningAlg.HS256, kid="new").mint())
         assert verifier.verify(server.issuer.mint())
         assert (server.count(CONFIG), server.count(JWKS)) == (0, 0)
+
+
+def test_a_key_set_without_a_usable_key(server: Scripted) -> None:
+    """Nobody can tell good tokens from others: 503, and not ready."""
+    server.keys.clear()
+    with server.verifier() as verifier:
+        for token in (server.issuer.mint(), "nonsense"):
+            with pytest.raises(CannotVerify):
+                verifier.verify(token)
+        assert not verifier.status().ready
