@@ -100,7 +100,6 @@ def _forward_auth(runtime: Runtime) -> ForwardAuthEndpoint:
     return ForwardAuthEndpoint(
         check=ForwardedTokenCheck(standing=runtime.tokens.standing, resources=c.resources),
         rules=read_rules(path) if path is not None else None,
-        clock=c.clock,
     )
 
 

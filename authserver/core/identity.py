@@ -13,7 +13,7 @@ class Identity:
     """What a token that holds now says about its bearer.
 
     `scope` is the text as granted, `scopes` what was granted and all that it includes. `claims` is the whole payload,
-    read-only. Whatever was revoked until `as_of`, in seconds since the epoch, was known to whoever judged; None: all.
+    read-only.
     """
 
     client_id: str
@@ -22,4 +22,3 @@ class Identity:
     scope: str
     scopes: frozenset[str]
     claims: Mapping[str, Json] = field(repr=False)
-    as_of: float | None = None

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from authserver.core.clock import MS_PER_SECOND, Clock, system_clock
 from authserver.core.errors import InsufficientScope, InvalidRequest, InvalidToken
 from authserver.core.identity import Identity
-from authserver.endpoints.forward_headers import Fields, identity_fields
+from authserver.endpoints.forward_headers import identity_fields
 from authserver.endpoints.forward_request import (
     HeldRequest,
     Original,
     Question,
+    is_the_clients,
     names_parameter,
     read_held,
     read_question,
@@ -43,23 +43,29 @@ class ForwardAuthEndpoint:
 
     methods = frozenset({"GET", "HEAD"})
 
-    def __init__(self, *, check: IdentityCheck, rules: Rules | None = None, clock: Clock = system_clock) -> None:
+    def __init__(self, *, check: IdentityCheck, rules: Rules | None = None) -> None:
         """Judge tokens by `check`; with `rules`, judge the original request's method and path as well."""
         self._check = check
         self._rules = rules
-        self._clock = clock
 
     async def __call__(self, request: Request) -> Answer:
-        """Answer a proxy that names the original request in headers."""
-        return await self.answer(request, read_question(request.query), below=None, status=204)
+        """Answer a proxy that names the original request in headers.
+
+        Raises InvalidRequest for a query that is the original request's: the client's, who would choose the resource.
+        """
+        held = read_held(request.headers)
+        if is_the_clients(request.query, held.original):
+            raise InvalidRequest(
+                "the query is the original request's own: have the proxy set it (Caddy: `uri /forward-auth?`)"
+            )
+        return await self.answer(request, read_question(request.query), held, status=204)
 
     def below(self, method: str, path: bytes) -> Endpoint:
         """Return what answers a proxy that asks with the original method, behind a prefix of the original path."""
         return _Below(self, method, path)
 
-    async def answer(self, request: Request, question: Question, *, below: Original | None, status: int) -> Answer:
+    async def answer(self, request: Request, question: Question, held: HeldRequest, *, status: int) -> Answer:
         """Judge one request; the answer has `status` when it may pass."""
-        held = read_held(request.headers, below)
         rule = (
             None
             if self._rules is None
@@ -93,13 +99,9 @@ class ForwardAuthEndpoint:
 
     def _passed(self, request: Request, question: Question, identity: Identity | None, status: int) -> Answer:
         claims = question.claims if self._rules is None else (*question.claims, *self._rules.claims)
-        fields: Fields = (NO_STORE, *identity_fields(identity, claims))
         if identity is not None:
             request.notes["client_id"] = identity.client_id
-            if identity.as_of is not None:
-                age_seconds = max(self._clock() / MS_PER_SECOND - identity.as_of, 0.0)
-                fields = (*fields, (b"x-auth-knowledge-age", b"%.3f" % age_seconds))
-        return Answer(status, b"", fields)
+        return Answer(status, b"", (NO_STORE, *identity_fields(identity, claims)))
 
 
 class _Below:
@@ -125,7 +127,7 @@ class _Below:
             )
         target = self._path + (b"?" + request.query if request.query else b"")
         original = Original(self._method, target.decode("latin-1"))
-        return await self._endpoint.answer(request, Question(), below=original, status=200)
+        return await self._endpoint.answer(request, Question(), read_held(request.headers, original), status=200)
 
 
 def _named(question: Question, rule: Rule | None) -> tuple[str, ...]:

@@ -90,6 +90,14 @@ def names_parameter(query: bytes) -> bool:
     return any(name in _PARAMETERS for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
 
 
+def is_the_clients(query: bytes, original: Original) -> bool:
+    """Tell whether our query is the one of the original request, which a proxy leaves when it changes the path alone.
+
+    A client may put a fragment behind its query, and HTTP parsers drop it from ours.
+    """
+    return query != b"" and query.decode("latin-1") == original.uri.partition("?")[2].partition("#")[0]
+
+
 def _claim_headers(text: str) -> ClaimHeaders:
     names = [name for name in _SEPARATOR.split(text) if name]
     if not 0 < len(names) <= MAX_CLAIMS or any(len(name) > MAX_CLAIM_CHARACTERS for name in names):

@@ -192,6 +192,17 @@ def test_smuggled_headers(server: RunningServer, token: str, fields: list[tuple[
     assert ask_raw(server, ("Authorization", f"Bearer {token}"), *fields) == status
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-Uri", "X-Original-URI"])
+@pytest.mark.parametrize("fragment", ["", "#a"])
+def test_the_clients_query(server: RunningServer, client: Client, header: str, fragment: str) -> None:
+    """RS-02: a query that is the original request's would let the client choose the audience; the log says so."""
+    bearer = ("Authorization", f"Bearer {server.token(client, scope='read', resource=OTHER_API)}")
+    query = f"?resource={OTHER_API}{fragment}"
+    assert ask_raw(server, bearer, (header, f"/orders{query}"), query=query) == 400
+    assert "uri /forward-auth?" in events(server, "request")[-1]["reason"]
+    assert ask_raw(server, bearer, (header, "/orders?a=b"), query=query) == 204
+
+
 def test_audiences(server: RunningServer, client: Client, token: str) -> None:
     """RS-02: the token must be for the resource that is named, or for the only one that is registered."""
     elsewhere = server.token(client, scope="read", resource=OTHER_API)

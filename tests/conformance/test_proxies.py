@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests.conformance import proxies
 from tests.conformance.proxies import PROGRAMS, Proxy, proxy, service
 from tests.server import API, RunningServer, free_port
 
+OTHER_API = "https://other.example.com"
 IDENTITY = ("x-auth-client-id", "x-auth-subject", "x-auth-scope", "x-auth-workspace")
 
 pytestmark = [
@@ -168,6 +170,37 @@ def test_two_tokens(site: Site, name: str) -> None:
         assert site.proxies[name].request("GET", target, bearer).status in {400, 503}
         assert site.proxies[name].request("GET", target).status == 401
     assert site.proxies[name].request("GET", "/orders/1", bearer, bearer).status in {400, 503}
+
+
+@contextlib.contextmanager
+def asking(site: Site, name: str, directory: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> Iterator[Proxy]:
+    """Run a proxy as the page has it, but for what it asks: `address`."""
+    page = directory / "page.md"
+    page.write_text(proxies.PAGE.read_text().replace(f"/forward-auth?scope=read&resource={API}", address))
+    monkeypatch.setattr(proxies, "PAGE", page)
+    with service() as port, proxy(name, directory, authserver=site.server.port, service=port) as running:
+        yield running
+
+
+@pytest.mark.parametrize("address", ["/forward-auth", "/forward-auth?"])
+def test_a_client_cannot_choose_the_resource(
+    site: Site, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    """RS-02: Caddy hands the client's query on where it is told none; a token for another audience never gets in."""
+    stranger = site.server.create_client(audiences=[OTHER_API])
+    bearer = ("Authorization", f"Bearer {site.server.token(stranger)}")
+    with asking(site, name, tmp_path, monkeypatch, address) as running:
+        for query in ("", f"?resource={OTHER_API}", f"?resource={OTHER_API}#a", f"?resource={OTHER_API}&a=b"):
+            assert running.request("GET", f"/orders/1{query}", bearer).status in {400, 401, 503}
+        running.request("GET", "/orders/1", site.bearer()).seen()
+
+
+def test_no_parameters(site: Site, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that asks `/forward-auth?` leaves the client its query."""
+    with asking(site, name, tmp_path, monkeypatch, "/forward-auth?") as running:
+        for query in ("?page=2", "?resource=a", "?scope=", "?"):
+            seen = running.request("GET", f"/orders/1{query}", site.bearer("write")).seen()
+            assert seen["target"].rstrip("?") == f"/orders/1{query}".rstrip("?")
 
 
 def test_the_server_is_away(name: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import re
 
 import pytest
 
@@ -19,14 +19,15 @@ from authserver.core.identity import Identity
 from authserver.endpoints.forward_auth import ForwardAuthEndpoint
 from authserver.wire.http import Answer, Request
 
-NOW_MS = 1_800_000_000_500
 IDENTITY = Identity(
-    client_id="cl", subject="sub", workspace_id="ws", scope="read", scopes=frozenset({"read"}), claims={}, as_of=None
+    client_id="cl", subject="sub", workspace_id="ws", scope="read", scopes=frozenset({"read"}), claims={}
 )
 
 
-def ask(outcome: Identity | AuthServerError, query: bytes = b"", *, below: bytes | None = None) -> Answer:
-    """Ask with a token about which the judgement has this to say; with `below`, in Envoy's way."""
+def ask(
+    outcome: Identity | AuthServerError, query: bytes = b"", *, below: bytes | None = None, uri: bytes | None = None
+) -> Answer:
+    """Ask with a token about which the judgement has this to say; with `below`, in Envoy's way; `uri`, in Caddy's."""
 
     async def check(token: str, resource: str | None) -> Identity:
         assert (token, resource) == ("token", None)
@@ -37,23 +38,10 @@ def ask(outcome: Identity | AuthServerError, query: bytes = b"", *, below: bytes
     async def receive() -> dict[str, object]:
         raise NotImplementedError
 
-    endpoint = ForwardAuthEndpoint(check=check, clock=lambda: NOW_MS)
-    request = Request("GET", [(b"authorization", b"Bearer token")], query, receive, "192.0.2.1", {})
+    endpoint = ForwardAuthEndpoint(check=check)
+    headers = [(b"authorization", b"Bearer token"), *([] if uri is None else [(b"x-forwarded-uri", uri)])]
+    request = Request("GET", headers, query, receive, "192.0.2.1", {})
     return asyncio.run((endpoint if below is None else endpoint.below("GET", below))(request))
-
-
-@pytest.mark.parametrize(
-    ("as_of", "age"),
-    [
-        (1_800_000_000.5, b"0.000"),
-        (1_800_000_000.25, b"0.250"),
-        (1_799_999_000, b"1000.500"),
-        (1_900_000_000, b"0.000"),
-    ],
-)
-def test_how_old_the_knowledge_is(as_of: float, age: bytes) -> None:
-    """RS-07: who judges by a copy says how old it is, in seconds; never younger than now."""
-    assert dict(ask(replace(IDENTITY, as_of=as_of)).headers)[b"x-auth-knowledge-age"] == age
 
 
 def test_knowledge_without_an_age() -> None:
@@ -82,6 +70,35 @@ def test_parameters_behind_a_slash_too_many(query: bytes) -> None:
     """A proxy that is told `/forward-auth/?scope=` would have nothing judged but the token: it is refused."""
     with pytest.raises(InvalidRequest, match="without the slash"):
         ask(IDENTITY, query, below=b"/")
+
+
+@pytest.mark.parametrize(
+    ("query", "uri"),
+    [
+        (b"resource=b", b"/a?resource=b"),
+        (b"resource=b", b"/a?resource=b#c"),
+        (b"scope=%72ead&claims=x", b"/?scope=%72ead&claims=x"),
+        (b"page=2", b"/a?page=2"),
+        (b"a=\xe9", b"/a?a=\xe9"),
+        (b"?scope=read", b"/a??scope=read"),
+    ],
+)
+def test_parameters_of_the_client(query: bytes, uri: bytes) -> None:
+    """A proxy that changes the path alone would have the client say for which resource its token must be."""
+    with pytest.raises(InvalidRequest, match=re.escape("uri /forward-auth?")):
+        ask(IDENTITY, query, uri=uri)
+
+
+@pytest.mark.parametrize(
+    ("query", "uri"),
+    [
+        *((b"", b"/a?scope=admin"), (b"", b"/a?"), (b"scope=read", b""), (b"scope=read", b"/a")),
+        *((b"scope=read", b"/a?scope=admin"), (b"scope=read", b"/a?scope=read&b=c"), (b"scope=read", b"/scope=read")),
+    ],
+)
+def test_parameters_of_the_proxy(query: bytes, uri: bytes) -> None:
+    """Beside the proxy's own query, or none, the client may write what he likes into his."""
+    assert ask(IDENTITY, query, uri=uri).status == 204
 
 
 @pytest.mark.parametrize(("query", "below"), [(b"", b"/"), (b"page=2", b"/"), (b"scope=admin", b"/orders/")])
