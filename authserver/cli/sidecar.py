@@ -72,6 +72,9 @@ def sidecar(
     Forward-auth, introspection and JWKS on the loopback or a UNIX socket, while the authorization server is away as
     well. Each option may be a variable instead: AUTHSERVER_SIDECAR_CONFIG, AUTHSERVER_SIDECAR_CLIENT_ID and so on.
     """
+    reload_asked = asyncio.Event()
+    # What is read now may be out of date before it serves: whoever says so meanwhile is heard then.
+    signal.signal(signal.SIGHUP, lambda *_: reload_asked.set())
     _keep_out_rich()
     # Only now: `--help` needs none of it, and Rich would have come with structlog.
     from authserver.sidecar.listening import parse_address  # noqa: PLC0415
@@ -94,7 +97,7 @@ def sidecar(
     sources = _gathered(problems, lambda: read_sources(options))
     if problems or address is None or sources is None:
         raise ConfigurationError(*problems)
-    _run(lambda: serve(options, sources, address), log_level=log_level)
+    _run(lambda: serve(options, sources, address, reload_asked=reload_asked), log_level=log_level)
 
 
 def _run(serving: Callable[[], Coroutine[Any, Any, None]], *, log_level: str) -> None:
@@ -103,7 +106,6 @@ def _run(serving: Callable[[], Coroutine[Any, Any, None]], *, log_level: str) ->
     from authserver.wire.event_loop import fastest_event_loop  # noqa: PLC0415
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what it asks for is being done
     logs = configure_logs(style="json", level=log_level)
     try:
         with asyncio.Runner(loop_factory=fastest_event_loop()) as runner:

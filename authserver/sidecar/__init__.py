@@ -2,6 +2,6 @@
 
 `options` what it is told, and what it reads of it · `judge` what is known, and judging by it · `surface` every route ·
 `introspect`, `jwks` and `metrics` what differs from the server's own · `listening` a loopback port or a UNIX socket ·
-`reload` SIGHUP · `logs` · `serving` the process. May import endpoints, wire, telemetry, resource_server and core: no
-database, no Redis, no pydantic. A test holds its memory to 60 MB.
+`entrance` how many come in · `reload` SIGHUP · `logs` · `serving` the process. May import endpoints, wire, telemetry,
+resource_server and core: no database, no Redis, no pydantic. Tests hold its memory to 60 MB, and in a crowd to 64 MiB.
 """

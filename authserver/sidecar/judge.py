@@ -68,7 +68,9 @@ class Judge:
         if self.verifier.config is None:
             doubts.append("the verifier configuration has not been fetched yet: see the log, and --config")
         elif not status.keys:
-            doubts.append("no key of the issuer is known: see the log")
+            doubts.append(
+                "no key of the issuer is known: its JWK Set is away, or holds none for these tokens; see the log"
+            )
         return [*doubts, *self._age_problems(status)] or ["the sidecar is about to stop"]
 
     def losses(self) -> list[str]:

@@ -18,17 +18,23 @@ from authserver.sidecar.options import Sources
 class Reload:
     """Replaces what a judge judges by. What is worse than the present changes nothing and is one error in the log."""
 
-    def __init__(self, *, judge: Judge, read: Callable[[], Sources], use_rules: Callable[[Rules | None], None]) -> None:
-        """`read` reads the sources again, and raises ConfigurationError; `use_rules` takes over the rules."""
+    def __init__(
+        self,
+        *,
+        judge: Judge,
+        read: Callable[[], Sources],
+        use_rules: Callable[[Rules | None], None],
+        asked: asyncio.Event,
+    ) -> None:
+        """`read` reads the sources again, and raises ConfigurationError; `use_rules` takes over the rules.
+
+        `asked` is set by whoever wants a reload: as soon as possible, once for all who ask until then.
+        """
         self._judge = judge
         self._read = read
         self._use_rules = use_rules
-        self._asked = asyncio.Event()
+        self._asked = asked
         self._log = structlog.get_logger()
-
-    def ask(self) -> None:
-        """Reload as soon as possible, once for all who ask until then."""
-        self._asked.set()
 
     async def run(self) -> None:
         """Reload whenever somebody asks, until cancelled."""
@@ -48,7 +54,9 @@ class Reload:
         await verifier.__aenter__()  # left by whoever replaces it, or by `serve`
         if _knows_less(verifier.status(), present.status()):
             await verifier.aclose()
-            raise ConfigurationError("The authorization server does not answer, and what is known would be lost.")
+            raise ConfigurationError(
+                "The authorization server does not answer, or has no key, and what is known would be lost."
+            )
         self._judge.verifier = verifier
         self._use_rules(sources.rules)
         await present.aclose()

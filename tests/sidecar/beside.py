@@ -8,13 +8,14 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from tests.resource_server.deployment import Deployment
+from tests.resource_server.scripted import CREDENTIALS, Scripted
 from tests.server import AUTHSERVER, FORM, OwnProcess, Response, free_port
 
 
@@ -68,6 +69,15 @@ class RunningSidecar(OwnProcess):
         (value,) = [line.split(" ")[1] for line in lines if line.startswith(f"authserver_sidecar_{name} ")]
         return float(value)
 
+    def anonymous_bytes(self) -> int:
+        """Return the memory that the kernel cannot take back: what a container's limit is about in the end."""
+        (line,) = [
+            line
+            for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+            if line.startswith("RssAnon:")
+        ]
+        return int(line.split()[1]) * 1024
+
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of the log with this name, oldest first."""
         lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
@@ -89,11 +99,25 @@ def sidecar_files(directory: Path, deployment: Deployment, document: Mapping[str
     ]
 
 
+def scripted_files(directory: Path, server: Scripted) -> list[str]:
+    """Write configuration and secret of a scripted server, and return the options that name them."""
+    (directory / "verifier.json").write_text(json.dumps(server.document()))
+    (directory / "client-secret").write_text(CREDENTIALS["client_secret"])
+    return [
+        *("--config", str(directory / "verifier.json"), "--client-id", CREDENTIALS["client_id"]),
+        *("--client-secret-file", str(directory / "client-secret")),
+    ]
+
+
 @contextlib.contextmanager
 def start_sidecar(
-    directory: Path, *arguments: str, path: Path | None = None, **settings: str
+    directory: Path,
+    *arguments: str,
+    path: Path | None = None,
+    meanwhile: Callable[[RunningSidecar], None] = lambda _: None,
+    **settings: str,
 ) -> Iterator[RunningSidecar]:
-    """Run `authserver sidecar` until the block is left, on `path` or on a free port."""
+    """Run `authserver sidecar` until the block is left, on `path` or on a free port; `meanwhile` it starts."""
     port = free_port()
     listen = f"127.0.0.1:{port}" if path is None else f"unix:{path}"
     log_file = directory / "sidecar.log"
@@ -105,7 +129,10 @@ def start_sidecar(
             stderr=subprocess.STDOUT,
         )
     sidecar = RunningSidecar(process, port, path, log_file)
-    with sidecar.until_left("/health/live"):
+    with contextlib.ExitStack() as ended:
+        ended.callback(process.kill)
+        meanwhile(sidecar)
+        ended.enter_context(sidecar.until_left("/health/live"))
         yield sidecar
 
 

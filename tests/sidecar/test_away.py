@@ -9,8 +9,9 @@ from pathlib import Path
 from tests.conformance.expectations import assert_unavailable
 from tests.redis_server import wait_for
 from tests.resource_server.deployment import Deployment
+from tests.resource_server.scripted import scripted
 from tests.server import start_server
-from tests.sidecar.beside import RunningSidecar, sidecar_files, start_sidecar
+from tests.sidecar.beside import RunningSidecar, scripted_files, sidecar_files, start_sidecar
 
 MAX_STALENESS = 4.0
 
@@ -81,3 +82,21 @@ def test_a_start_while_the_centre_is_away(deployment: Deployment, tmp_path: Path
             appear()
             wait_for(lambda: is_ready(sidecar), "the centre")
             assert sidecar.forward(deployment.server.token(deployment.caller)).status == 204
+
+
+def test_an_issuer_without_any_key(tmp_path: Path) -> None:
+    """A JWK Set without a key is no reason to refuse every token as a bad one: 503 says why, until there is a key."""
+    with scripted() as server:
+        key = server.keys.pop()
+        with start_sidecar(tmp_path, *scripted_files(tmp_path, server)) as sidecar:
+            token = server.issuer.mint()
+            ready = sidecar.get("/health/ready")
+            assert (ready.status, len(ready.json()["reasons"])) == (503, 1)
+            assert "no key of the issuer" in ready.json()["reasons"][0]
+            assert [sidecar.metric(name) for name in ("ready", "keys", "key_failures_total")] == [0, 0, 0]
+            assert_unavailable(sidecar.forward(token))
+            assert_unavailable(sidecar.introspect(token))
+            assert_unavailable(sidecar.get("/.well-known/jwks.json"))
+            server.keys.append(key)
+            wait_for(lambda: is_ready(sidecar), "the key")
+            assert (sidecar.metric("ready"), sidecar.forward(token).status) == (1, 204)
