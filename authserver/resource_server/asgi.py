@@ -2,8 +2,13 @@
 
     app = ResourceServer(app, verifier=Verifier.from_config(…), require="read", except_paths=("/health",))
 
-Without `require` each route asks for itself: `token = await scope["authserver"].require("read")`. The verifier starts
-and ends with the application (lifespan protocol), or starts with the first token where the server knows no lifespan.
+Without `require` each route asks for itself: `token = await scope["authserver"].require("read")`, in an application
+that leaves failures to its server. Starlette and FastAPI answer them with 500 before the middleware sees them, unless
+it is their own: in routes of theirs, and of what they mount, use `require` of `starlette.py` or `fastapi.py`, whose
+refusals are answered wherever the middleware stands.
+
+The verifier starts and ends with the application (lifespan protocol), or starts with the first token where the server
+knows no lifespan.
 """
 
 from __future__ import annotations
@@ -83,8 +88,8 @@ class ResourceServer:
 
     async def _guard(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _route_path(scope)
-        if path.startswith(WELL_KNOWN) and scope.get("method") in ("GET", "HEAD") and self._resource.serves(path):
-            await _send_answer(send, self._resource.describe())
+        if path.startswith(WELL_KNOWN) and (answer := self._resource.own_answer(scope.get("method"), path)):
+            await _send_answer(send, answer)
             return
         headers = scope.get("headers")
         if not isinstance(headers, list):  # some servers give what can be read once

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
-from urllib.parse import unquote_plus
 
 from authserver.resource_server.errors import InvalidToken, MalformedRequest, MissingToken
 
 #: The characters of b64token (RFC 6750 §2.1), which every JWT is, but for the "=" at its end.
 _TOKEN_BYTES = (string.ascii_letters + string.digits + "-._~+/").encode()
 
-_PARAMETER = "access_token"
+
+def _spelling(letter: str) -> str:
+    """Return a pattern for a letter as it is or escaped, whose hexadecimal digits may be of either case."""
+    return f"(?:{letter}|(?i:%{ord(letter):02x}))"
+
+
+#: The name of a parameter, whole, however it is escaped. No two ways to match, so the time is linear.
+_NAMES_TOKEN = re.compile(rf"(?<![^&]){''.join(map(_spelling, 'access_token'))}(?![^=&])")
 
 
 def bearer_token(authorization: Sequence[str], *, query: str = "", form: str = "") -> str:
@@ -23,7 +30,7 @@ def bearer_token(authorization: Sequence[str], *, query: str = "", form: str = "
     """
     if len(authorization) > 1:
         raise MalformedRequest("more than one Authorization header")
-    if (query and _names_token(query)) or (form and _names_token(form)):
+    if (query and _NAMES_TOKEN.search(query)) or (form and _NAMES_TOKEN.search(form)):
         raise MalformedRequest("an access token in the query or the form")
     if not authorization:
         raise MissingToken("no Authorization header")
@@ -43,9 +50,3 @@ def is_token_text(text: str) -> bool:
     unpadded = text.rstrip("=")
     # To delete what is allowed and look for a rest takes a third of the time of a regular expression.
     return unpadded != "" and unpadded.isascii() and not unpadded.encode("ascii").translate(None, _TOKEN_BYTES)
-
-
-def _names_token(encoded: str) -> bool:
-    if _PARAMETER not in encoded and "%" not in encoded:
-        return False
-    return any(unquote_plus(pair.partition("=")[0]) == _PARAMETER for pair in encoded.split("&"))

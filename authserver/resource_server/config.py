@@ -67,7 +67,7 @@ class VerifierConfig:
         algorithms = reader.algorithms()
         config = cls(
             issuer=reader.url("issuer") or "",
-            audience=reader.text("audience"),
+            audience=reader.audience(),
             workspace_id=reader.text("workspace_id"),
             algorithms=algorithms,
             types=_TYPES[reader.choice("typ", _TYPES)],
@@ -98,6 +98,14 @@ class _Reader:
             return value
         self.problems.append(f"{name}: a text is missing here.")
         return ""
+
+    def audience(self) -> str:
+        value = self.text("audience")
+        if value and not _is_identifier(value):
+            self.problems.append(
+                'audience: must be a URI in ASCII without spaces, " and \\; with a host if it is http(s).'
+            )
+        return value
 
     def choice(self, name: str, choices: Mapping[str, object]) -> str:
         value = self._document.get(name)
@@ -167,6 +175,18 @@ def is_safe_url(url: str, *, allow_http: bool) -> bool:
     if not host or parts.username is not None or parts.fragment:
         return False
     return parts.scheme == "https" or (parts.scheme == "http" and (allow_http or _is_loopback(host)))
+
+
+def _is_identifier(text: str) -> bool:
+    """Tell whether a text can stand in a challenge, and the URL of the metadata be made of it (RFC 9728 §3.1)."""
+    if not text.isascii() or not text.isprintable() or any(character in text for character in ' "\\'):
+        return False
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme not in ("https", "http") or bool(parts.hostname)
 
 
 def _are_texts(values: Iterable[object]) -> bool:

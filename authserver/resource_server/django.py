@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import cache, wraps
+from io import SEEK_END, BytesIO, RawIOBase
 from typing import Any, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -23,10 +24,10 @@ from django.http.response import HttpResponseBase
 from authserver.core.errors import ConfigurationError
 from authserver.resource_server.demands import exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
-from authserver.resource_server.metadata import Answer, ProtectedResource
+from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
 from authserver.resource_server.verifier import ThreadVerifier
-from authserver.resource_server.wsgi import CALLER, MAX_FORM_BYTES, Caller, is_form
+from authserver.resource_server.wsgi import CALLER, MAX_FORM_BYTES, Caller, is_form, length_of
 
 SETTING = "AUTHSERVER_RESOURCE_SERVER"
 
@@ -74,7 +75,10 @@ class ResourceServerMiddleware:
         return cast("HttpResponseBase", self._get_response(request)) if response is None else response
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        response = await sync_to_async(self._before, thread_sensitive=False)(request)
+        if self._may_wait(request.path_info):
+            response = await sync_to_async(self._before, thread_sensitive=False)(request)
+        else:  # the threads may all be waiting for the authorization server
+            response = self._before(request)
         return cast("HttpResponseBase", await self._get_response(request)) if response is None else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -84,12 +88,16 @@ class ResourceServerMiddleware:
     def _before(self, request: HttpRequest) -> HttpResponse | None:
         """Return the answer, None if the views have to give it."""
         path = request.path_info
-        if request.method in ("GET", "HEAD") and self._resource.serves(path):
-            return _response(self._resource.describe())
+        if path.startswith(WELL_KNOWN) and (answer := self._resource.own_answer(request.method, path)):
+            return _response(answer)
         caller = request.META[CALLER] = Caller(verifier(), self._resource, request.META, form=_form(request))
         if self._require is None or path in self._except_paths:
             return None
         return _refused(caller, self._require, ())
+
+    def _may_wait(self, path: str) -> bool:
+        """Tell whether `_before` may ask the verifier, which an event loop cannot wait for."""
+        return path.startswith(WELL_KNOWN) or (self._require is not None and path not in self._except_paths)
 
 
 def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Callable[[View], View]:
@@ -143,11 +151,55 @@ def _caller(request: HttpRequest) -> Caller:
 
 
 def _form(request: HttpRequest) -> str:
-    """Return a short urlencoded body; Django keeps what was read of it for `POST` and `body`."""
-    if not is_form(request.META.get("CONTENT_TYPE", "")):
+    """Return a short urlencoded body, and leave the request as if nobody had looked.
+
+    That is why `request.body` is not asked: it reads any length, and raises where it is too much for it.
+    """
+    stream = getattr(request, "_stream", None)
+    if stream is None or not is_form(request.META.get("CONTENT_TYPE", "")):
         return ""
-    length = str(request.META.get("CONTENT_LENGTH") or "0")
-    return request.body.decode("latin-1") if length.isdecimal() and int(length) <= MAX_FORM_BYTES else ""
+    return (_look(stream) if stream.seekable() else _take(request, stream)).decode("latin-1")
+
+
+def _look(stream: Any) -> bytes:
+    """Return a short body that has come already (ASGI), whatever length was announced."""
+    position = stream.tell()
+    try:
+        if stream.seek(0, SEEK_END) > MAX_FORM_BYTES:
+            return b""
+        stream.seek(0)
+        return cast("bytes", stream.read())
+    finally:
+        stream.seek(position)
+
+
+def _take(request: Any, stream: Any) -> bytes:
+    """Return a short body from the connection (WSGI), and put back what came of it."""
+    length = length_of(str(request.META.get("CONTENT_LENGTH", "")))
+    if not length or length > MAX_FORM_BYTES or request._read_started:  # noqa: SLF001 - Django has no other way
+        return b""
+    body = b""
+    try:
+        body = stream.read(length)
+    except OSError as error:
+        again: RawIOBase | BytesIO = _Broken(error)
+    else:
+        again = BytesIO(body)
+    request._stream = again  # noqa: SLF001 - Django has no other way
+    return body
+
+
+class _Broken(RawIOBase):
+    """A body that did not come: whoever reads it is told so, as if nobody had tried before."""
+
+    def __init__(self, error: OSError) -> None:
+        self._error = error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: object) -> int:
+        raise self._error
 
 
 def _setting() -> dict[str, Any]:

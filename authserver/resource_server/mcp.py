@@ -6,7 +6,8 @@
 
 `resource_server_url` is the identifier of the resource, and `validate_token_resource` may be True. The middleware of
 `asgi.py` starts and ends the verifier, and answers 503 for a token that cannot be checked at the moment, for which
-the SDK has no answer of its own.
+the SDK has no answer of its own: so it has to be added to `app` itself. Where `app` is mounted, its parent needs one
+beside it, which starts the verifier and describes the resource; alone it would leave that token a 500.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Mapping
@@ -17,7 +18,8 @@ from authserver.resource_server.errors import CannotVerify, Refusal
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 _JSON = ("Content-Type", "application/json")
-_PUBLIC = (("Cache-Control", "public, max-age=300"), ("Access-Control-Allow-Origin", "*"))
+_ANY_ORIGIN = ("Access-Control-Allow-Origin", "*")
+_PUBLIC = (("Cache-Control", "public, max-age=300"), _ANY_ORIGIN)
 
 _log = logging.getLogger("authserver.resource_server")
 
@@ -30,6 +32,19 @@ class Answer(NamedTuple):
     body: bytes
 
 
+#: What a browser is told that asks before it fetches the description with a header of its client's (CORS preflight).
+_PREFLIGHT = Answer(
+    204,
+    (
+        _ANY_ORIGIN,
+        ("Access-Control-Allow-Methods", "GET"),
+        ("Access-Control-Allow-Headers", "*"),
+        ("Access-Control-Max-Age", "86400"),
+    ),
+    b"",
+)
+
+
 class ProtectedResource:
     """The resource that a verifier's tokens are for."""
 
@@ -38,6 +53,12 @@ class ProtectedResource:
         self._verifier = verifier
         self._resource_name = resource_name
         self._metadata_url = metadata_url
+
+    def own_answer(self, method: str | None, path: str) -> Answer | None:
+        """Return the description, or what a browser asks before it; None for what the application has to answer."""
+        if method not in ("GET", "HEAD", "OPTIONS") or not self.serves(path):
+            return None
+        return _PREFLIGHT if method == "OPTIONS" else self.describe()
 
     def serves(self, path: str) -> bool:
         """Tell whether the description is at this path: the one in its URL, or the one without the resource's own."""
@@ -76,7 +97,8 @@ class ProtectedResource:
         """Return the configuration; a verifier that must fetch it first does so, before any token has come."""
         config = self._verifier.config
         if config is None:
-            self._verifier.engine.start()
+            with contextlib.suppress(CannotVerify):  # no thread is to be had; the answer does not depend on it
+                self._verifier.engine.start()
         return config
 
     def _url(self, config: VerifierConfig) -> str:

@@ -2,8 +2,12 @@
 
     app = ResourceServer(app, verifier=ThreadVerifier.from_config(…), require="read", except_paths=("/health",))
 
-Without `require` each view asks for itself: `token = environ["authserver"].require("read")`. The verifier starts with
-the first token, in each process of a server that forks; `with verifier:` starts it earlier, and ends it.
+Without `require` each view asks for itself: `token = environ["authserver"].require("read")`, in an application that
+leaves failures to its server. Flask answers them with 500 before the middleware sees them: in its views, mounted or
+not, use `require` of `flask.py`, which answers refusals itself.
+
+The verifier starts with the first token, in each process of a server that forks; `with verifier:` starts it earlier,
+and ends it.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import Any, Protocol
 from authserver.resource_server.bearer import bearer_token
 from authserver.resource_server.demands import NO_SCOPES, exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
-from authserver.resource_server.metadata import Answer, ProtectedResource
+from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
 from authserver.resource_server.verifier import ThreadVerifier
 
@@ -30,6 +34,8 @@ FORM = "application/x-www-form-urlencoded"
 
 #: How much of a form is searched for a token that must not be there.
 MAX_FORM_BYTES = 64 * 1024
+
+_MAX_LENGTH_DIGITS = 18
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -71,8 +77,8 @@ class ResourceServer:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
-        if environ["REQUEST_METHOD"] in ("GET", "HEAD") and self._resource.serves(path):
-            return _respond(self._resource.describe(), environ, start_response)
+        if path.startswith(WELL_KNOWN) and (answer := self._resource.own_answer(environ["REQUEST_METHOD"], path)):
+            return _respond(answer, environ, start_response)
         caller = environ[CALLER] = Caller(self._verifier, self._resource, environ, form=_beginning_of_form(environ))
         try:
             if self._require is not None and path not in self._except_paths:
@@ -139,6 +145,11 @@ def is_form(content_type: str) -> bool:
     return content_type.lower().startswith(FORM)
 
 
+def length_of(text: str) -> int | None:
+    """Return the value of a Content-Length; None for what is none, or is beyond all that could be sent."""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_LENGTH_DIGITS else None
+
+
 class _Input(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
@@ -167,13 +178,11 @@ def _beginning_of_form(environ: Environ) -> str:
     """Return the first 64 KB of a form, and leave the whole for the application."""
     if not is_form(environ.get("CONTENT_TYPE", "")):
         return ""
-    length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdecimal():
-        size = int(length)
-    elif environ.get("wsgi.input_terminated"):
+    size = length_of(environ.get("CONTENT_LENGTH") or "")
+    if size is None:
+        if not environ.get("wsgi.input_terminated"):
+            return ""
         size = sys.maxsize
-    else:
-        return ""
     body: _Input = environ["wsgi.input"]
     beginning = body.read(min(size, MAX_FORM_BYTES))
     environ["wsgi.input"] = io.BufferedReader(_Replay(beginning, body, size - len(beginning)))

@@ -311,3 +311,31 @@ def test_no_framework_is_needed() -> None:
     )
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == ""
+
+
+def test_a_browser_may_ask_for_the_description_without_a_token(deployment: Deployment) -> None:
+    """A CORS preflight never has one; elsewhere it needs one, as long as everything does."""
+    app = ResourceServer(application, verifier=deployment.verifier(Verifier), require="read")
+    with serve_asgi(app) as url:
+        response = ask(url, "/.well-known/oauth-protected-resource/orders", method="OPTIONS")
+        assert (response.status, response.body) == (204, b"")
+        assert response.headers["access-control-allow-headers"] == "*"
+        assert ask(url, "/.well-known/oauth-protected-resource/other", method="OPTIONS").status == 401
+
+
+@pytest.mark.parametrize(("headers", "status"), [({}, 401), ({"Authorization": "Bearer a.b.c"}, 503)])
+def test_without_a_thread_to_be_had_a_refusal_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int
+) -> None:
+    """A configuration that cannot be fetched now changes nothing of the answer."""
+    verifier = Verifier.from_config("http://127.0.0.1:1/", client_id="orders", client_secret="s3cr3t")
+    connection = Connection("http", headers, method="GET")
+    app = ResourceServer(application, verifier=verifier, require="read")
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    asyncio.run(app(connection.scope, connection.receive, connection.send))
+    assert connection.sent[0]["status"] == status
+
+
+def no_thread(_: threading.Thread) -> None:
+    """Stand for a system that has no thread to give."""
+    raise RuntimeError("can't start new thread")

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from urllib.parse import unquote_plus
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authserver.resource_server import InvalidToken, MalformedRequest, MissingToken, bearer_token
 
@@ -58,3 +63,34 @@ def test_rs_06_two_headers() -> None:
 def test_rs_06_other_parameters(encoded: str) -> None:
     """RS-06: a parameter that only looks like it is none."""
     assert bearer_token(["Bearer a.b.c"], query=encoded, form=encoded) == "a.b.c"
+
+
+#: The name with each of its letters as it is or escaped, and what can stand around it or only looks like it.
+SPELLINGS = st.tuples(
+    *(st.sampled_from([letter, f"%{ord(letter):02x}", f"%{ord(letter):02X}"]) for letter in "access_token")
+).map("".join)
+PIECES = st.sampled_from(
+    ["&", "=", "+", "%", "%2", "%26", "%3d", "%20", "%C3%A9", "a", "%41", "é", "\n", "\0", "access_"]
+)
+
+
+@given(st.lists(SPELLINGS | PIECES, max_size=8).map("".join))
+def test_rs_06_any_spelling(encoded: str) -> None:
+    """RS-06: refused is what a parser of forms would call by the name of the parameter, and nothing else."""
+    names = [unquote_plus(pair.partition("=")[0]) for pair in encoded.split("&")]
+    try:
+        bearer_token(["Bearer a.b.c"], query=encoded)
+    except MalformedRequest:
+        assert "access_token" in names
+    else:
+        assert "access_token" not in names
+
+
+@pytest.mark.parametrize("part", ["%41&", "&&&&", "&a%61", "access_token", "&access_toke", "&%61ccess%5Ftoken%", "%"])
+def test_rs_06_a_long_form_is_cheap(part: str) -> None:
+    """RS-06: a form of 64 KB must not hold up an event loop, whatever is in it: ten take no 100 ms of this thread."""
+    form = part * (64 * 1024 // len(part))
+    started = time.thread_time()
+    for _ in range(10):
+        bearer_token(["Bearer a.b.c"], form=form)
+    assert time.thread_time() - started < 0.1

@@ -61,6 +61,28 @@ def test_rs_08_unsafe_urls(name: str, url: str) -> None:
     refused(ES256.document(**{name: url}), name)
 
 
+@pytest.mark.parametrize(
+    "audience",
+    [
+        *("https://api.example/日本", "https://münchen.example", "https://api.example/\ud800", "urn:\x7f"),
+        *('https://api.example/"q', "https://api.example/\\", "https://api.example/a\r\nSet-Cookie: a=b", "urn:a b"),
+        *("https://[api.example", "https://api.example:port", "https://", "https:api.example", "http:///orders"),
+    ],
+)
+def test_an_audience_that_no_challenge_can_name(audience: str) -> None:
+    """RFC 9728 §5.1: one line says so at the start; a refusal that cannot be written would be a 500."""
+    refused(ES256.document(audience=audience), "audience")
+    with pytest.raises(ConfigurationError) as caught:
+        VerifierConfig.of(ES256.document(audience=audience))
+    assert len(caught.value.problems) == 1
+
+
+@pytest.mark.parametrize("audience", ["https://[::1]:8443/a?b=c", "http://api.internal/%E6%97%A5", "urn:a:b", "orders"])
+def test_an_audience_of_any_scheme(audience: str) -> None:
+    """RFC 9068 §3: any URI may be one; where the description would be is known of http(s) only."""
+    assert VerifierConfig.of(ES256.document(audience=audience)).audience == audience
+
+
 @pytest.mark.parametrize("url", ["http://as.example/c", "http://user@127.0.0.1/c", "https://a b/c"])
 def test_rs_08_an_unsafe_url_of_the_configuration(url: str) -> None:
     """RS-08: the configuration itself comes from nobody else either."""

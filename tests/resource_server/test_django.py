@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import django
@@ -13,12 +16,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.test import Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import override_settings
 from django.urls import path
 
-from authserver.resource_server.django import SETTING, current_token, require, verifier
-from tests.resource_server.deployment import Deployment, serve_asgi, serve_wsgi
+from authserver.resource_server.django import SETTING, ResourceServerMiddleware, current_token, require, verifier
+from tests.resource_server.deployment import Deployment, ask, serve_asgi, serve_wsgi
 from tests.resource_server.integration import Integration
 from tests.server import FORM
 
@@ -56,6 +59,11 @@ def owned(request: HttpRequest, owner: str) -> HttpResponse:
     return JsonResponse({"client_id": token.client_id})
 
 
+def upload(request: HttpRequest) -> HttpResponse:
+    """Say how much was sent, to anybody, without holding it in memory."""
+    return HttpResponse(str(sum(map(len, request))))
+
+
 def health(_: HttpRequest) -> HttpResponse:
     """Be well."""
     return HttpResponse("well")
@@ -69,6 +77,7 @@ urlpatterns = [
     path("fields", fields),
     path("orders/<owner>", owned),
     path("careless", who),
+    path("upload", upload),
     path("health", health),
 ]
 
@@ -102,6 +111,20 @@ class TestAsgi(Integration):
         with configured(deployment, document), serve_asgi(ASGIHandler(), lifespan="off") as url:
             yield url
 
+    def test_a_form_without_a_length_is_looked_at_where_it_is_short(self, deployment: Deployment, url: str) -> None:
+        """RS-06: a chunked form has come whole before Django knows of it; beyond 64 KB it is left alone."""
+        headers = deployment.bearer() | {"Content-Type": FORM}
+        for body in ([b"access_token=x"], [b"a=b&access_", b"token=x"]):
+            assert ask(url, "/form", headers, method="POST", body=body).status == 400
+        for part in (b"a=b", b"a" * 65536):
+            response = ask(url, "/form", headers, method="POST", body=[part, part])
+            assert (response.status, response.body) == (200, part * 2)
+
+    def test_an_open_view_takes_a_form_of_any_length(self, url: str) -> None:
+        """One beyond DATA_UPLOAD_MAX_MEMORY_SIZE too, which a view may read as a stream."""
+        response = ask(url, "/upload", {"Content-Type": FORM}, method="POST", body=[b"%41&" * 250_000] * 3)
+        assert (response.status, response.body) == (200, b"3000000")
+
 
 @pytest.fixture
 def client(deployment: Deployment) -> Iterator[Client]:
@@ -123,6 +146,95 @@ def test_a_form_is_parsed_as_ever(client: Client, deployment: Deployment) -> Non
     """RS-06: its fields are there."""
     response = client.post("/fields", b"name=a", content_type=FORM, headers=deployment.bearer())
     assert response.json() == {"name": "a"}
+
+
+@pytest.mark.parametrize("length", ["", "-1", "a", "9" * 5000, "7"])
+def test_a_form_never_makes_an_open_view_fail(deployment: Deployment, length: str) -> None:
+    """Neither one without a length, nor one that breaks off, nor one that is too long for memory."""
+    with configured(deployment), override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=5):
+        assert Client().post("/upload", b"name=ada", content_type=FORM).content == b"8"
+        assert posted("/health", length) == "200 OK"
+
+
+def test_a_form_that_breaks_off_is_a_failure_for_whoever_reads_it(client: Client) -> None:
+    """And not an empty one: Django says the same to the first who reads and to the second."""
+    assert client is not None
+    assert posted("/upload", "7") == "500 Internal Server Error"
+
+
+def posted(path: str, length: str) -> str:
+    """Return the status of a form whose connection breaks."""
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "CONTENT_TYPE": FORM,
+        "CONTENT_LENGTH": length,
+        "SERVER_NAME": "service",
+        "SERVER_PORT": "80",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": Reset(),
+    }
+    said: list[Any] = []
+    handler: Any = WSGIHandler()
+    handler(environ, lambda *answer: said.append(answer))
+    return str(said[0][0])
+
+
+class Reset:
+    """A connection that its client has reset."""
+
+    def read(self, *_: int) -> bytes:
+        """Fail."""
+        raise ConnectionResetError
+
+    readline = read
+
+
+@pytest.mark.parametrize("setting", [{}, {"require": "read", "except_paths": ["/health"]}])
+def test_an_open_view_waits_for_no_thread(deployment: Deployment, setting: dict[str, Any]) -> None:
+    """The threads of an event loop may all be busy with callers whose tokens cannot be judged at once."""
+    free = threading.Event()
+
+    async def view(_: HttpRequest) -> HttpResponse:
+        return HttpResponse("well")
+
+    async def while_all_are_busy() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = loop.run_in_executor(None, free.wait)
+        try:
+            async with asyncio.timeout(10):
+                middleware: Any = ResourceServerMiddleware(view)
+                assert (await middleware(RequestFactory().get("/health"))).content == b"well"
+        finally:
+            free.set()
+            await busy
+
+    with configured(deployment, **setting):
+        asyncio.run(while_all_are_busy())
+
+
+def test_everything_can_be_protected_in_an_event_loop(deployment: Deployment) -> None:
+    """As without one; the description and the question before it are for anybody."""
+
+    async def statuses(**headers: str) -> list[int]:
+        client = AsyncClient()
+        paths = ("/health", "/careless", "/.well-known/oauth-protected-resource")
+        answers = [await client.get(path, headers=headers) for path in paths]
+        return [answer.status_code for answer in (*answers, await client.options(paths[-1]))]
+
+    with configured(deployment, require="write", except_paths=["/health"]):
+        assert asyncio.run(statuses()) == [200, 401, 200, 204]
+        assert asyncio.run(statuses(**deployment.bearer("read"))) == [200, 403, 200, 204]
+        assert asyncio.run(statuses(**deployment.bearer())) == [200, 200, 200, 204]
+
+
+def test_a_browser_may_ask_for_the_description(client: Client) -> None:
+    """A CORS preflight is answered there, and nowhere else."""
+    response = client.options("/.well-known/oauth-protected-resource/orders")
+    assert (response.status_code, response.content) == (204, b"")
+    assert response["Access-Control-Allow-Headers"] == "*"
+    assert client.options("/.well-known/oauth-protected-resource/other").status_code == 404
 
 
 def test_everything_can_be_protected(deployment: Deployment) -> None:

@@ -21,6 +21,8 @@ from mcp.shared.exceptions import MCPError
 from mcp_types import TextContent
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.testclient import TestClient
 
 from authserver.resource_server import Verifier
 from authserver.resource_server.asgi import ResourceServer
@@ -195,6 +197,18 @@ def test_while_the_authorization_server_is_away_the_answer_is_503(tools: Deploym
             appear()
             wait_for(lambda: post(url, bearer).status != 503, "the authorization server")
             assert tools.caller["client_id"] in asyncio.run(call(url, bearer))
+
+
+def test_a_mounted_server_has_the_middleware_twice(tools: Deployment) -> None:
+    """Its own answers 503, which its parent's would be too late for; the parent's describes the resource."""
+    bearer = tools.bearer("read")
+    with tools.detour() as (document, _):
+        verifier = tools.verifier(Verifier, document)
+        parent = Starlette(routes=[Mount("/tools", application(tools, verifier))])
+        parent.add_middleware(ResourceServer, verifier=verifier)
+        with TestClient(parent) as client:
+            assert client.post("/tools/mcp", headers=bearer).status_code == 503
+            assert client.get("/.well-known/oauth-protected-resource/mcp").status_code == 200
 
 
 def _leaf(error: Any) -> BaseException:

@@ -60,3 +60,26 @@ def test_a_configuration_that_has_to_be_fetched_is_fetched_for_the_description(d
         assert json.loads(resource.describe().body)["resource"] == RESOURCE
     finally:
         verifier.close()
+
+
+def test_a_browser_may_ask_before_it_fetches(deployment: Deployment) -> None:
+    """A client in a browser sends MCP-Protocol-Version: its preflight is answered, where the description is."""
+    resource = ProtectedResource(deployment.verifier(ThreadVerifier))
+    for path in (WELL_KNOWN, f"{WELL_KNOWN}/orders"):
+        answer = resource.own_answer("OPTIONS", path)
+        assert answer is not None
+        assert (answer.status, answer.body) == (204, b"")
+        assert dict(answer.headers) == {
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Allow-Methods": "GET",
+            "Access-Control-Allow-Headers": "*",
+            "Access-Control-Max-Age": "86400",
+        }
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("OPTIONS", f"{WELL_KNOWN}/other"), ("OPTIONS", "/"), ("POST", WELL_KNOWN), (None, WELL_KNOWN)]
+)
+def test_all_else_is_the_applications(deployment: Deployment, method: str | None, path: str) -> None:
+    """Other paths and methods, and WebSockets."""
+    assert ProtectedResource(deployment.verifier(ThreadVerifier)).own_answer(method, path) is None

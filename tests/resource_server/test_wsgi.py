@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -128,3 +129,48 @@ def test_the_wrong_kind_of_verifier_lets_nobody_in(deployment: Deployment) -> No
         ResourceServer(application, verifier=deployment.verifier(Verifier))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="needs a Verifier"):
         asgi.ResourceServer(application, verifier=deployment.verifier(ThreadVerifier))  # type: ignore[arg-type]
+
+
+def test_a_browser_may_ask_for_the_description_without_a_token(verifier: ThreadVerifier) -> None:
+    """A CORS preflight never has one; elsewhere it needs one, as long as everything does."""
+    with serve_wsgi(ResourceServer(application, verifier=verifier, require="read")) as url:
+        response = ask(url, "/.well-known/oauth-protected-resource/orders", method="OPTIONS")
+        assert (response.status, response.body) == (204, b"")
+        assert response.headers["access-control-allow-headers"] == "*"
+        assert ask(url, "/.well-known/oauth-protected-resource/other", method="OPTIONS").status == 401
+
+
+@pytest.mark.parametrize("length", ["", "-1", "1 ", "a", "9" * 5000])
+def test_a_length_that_is_none_is_no_failure(verifier: ThreadVerifier, length: str) -> None:
+    """The form is left to the application, and to the server."""
+    environ = {
+        "REQUEST_METHOD": "PUT",
+        "PATH_INFO": "/health",
+        "CONTENT_TYPE": FORM,
+        "CONTENT_LENGTH": length,
+        "wsgi.input": io.BytesIO(b"a=b"),
+    }
+    said: list[Any] = []
+    ResourceServer(application, verifier=verifier)(environ, lambda *answer: said.append(answer))
+    assert said[0][0] == "200 OK"
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [({}, "401 Unauthorized"), ({"HTTP_AUTHORIZATION": "Bearer a.b.c"}, "503 Service Unavailable")],
+)
+def test_without_a_thread_to_be_had_a_refusal_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, authorization: dict[str, str], status: str
+) -> None:
+    """A configuration that cannot be fetched now changes nothing of the answer."""
+    verifier = ThreadVerifier.from_config("http://127.0.0.1:1/", client_id="orders", client_secret="s3cr3t")
+    app = ResourceServer(application, verifier=verifier, require="read")
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    said: list[Any] = []
+    app({"REQUEST_METHOD": "GET", "PATH_INFO": "/read", **authorization}, lambda *answer: said.append(answer))
+    assert said[0][0] == status
+
+
+def no_thread(_: threading.Thread) -> None:
+    """Stand for a system that has no thread to give."""
+    raise RuntimeError("can't start new thread")
