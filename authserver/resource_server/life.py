@@ -90,11 +90,11 @@ class Life:
     def run(self, errand: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Run an errand; it fails with a Refusal or not at all. Not after `end`."""
         guarded = self._guarded(errand)
-        try:
-            if self._loop is not None and not self._is_over:
-                return asyncio.run_coroutine_threadsafe(guarded, self._loop)
-        except RuntimeError:  # the loop is closed
-            _log.debug("an errand came too late")
+        if self._loop is not None and not self._is_over:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                future = asyncio.run_coroutine_threadsafe(guarded, self._loop)
+                if not self.has_died:  # as it has when a signal's handler closed us in the middle of that line
+                    return future
         guarded.close()
         errand.close()
         raise CannotVerify("the verifier has not started, or has ended")
