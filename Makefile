@@ -22,6 +22,7 @@ setup: .venv/.ready ## make .venv and install everything, pinned by hash
 
 .venv/.ready: $(LOCK) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 1; }
+	@echo "Installing into .venv, about half a minute"
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv 2>/dev/null || \
 		{ tests/system_packages python3-venv && $(PYTHON) -m venv --clear .venv; }
 	@$(INSTALL) --require-hashes --no-deps --no-compile --requirement $(LOCK)

@@ -218,9 +218,12 @@ def read_reloaded(environment: Mapping[str, str] | None = None) -> Settings:
 def _read_file(name: str, path: str, problems: list[str]) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{name}: cannot read the file ({type(error).__name__}); name a readable text file.")
-        return ""
+    except OSError as error:
+        reason = error.strerror or "no reason given"
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    problems.append(f"{name}: cannot read the file ({reason}); name a readable text file.")
+    return ""
 
 
 def production_problems(settings: Settings) -> list[str]:
@@ -231,7 +234,9 @@ def production_problems(settings: Settings) -> list[str]:
     elif settings.issuer.startswith("http:"):
         problems.append("AUTHSERVER_ISSUER must be an https URL; plain http is for --dev only.")
     if not settings.secret_keys:
-        problems.append("AUTHSERVER_SECRET_KEY is missing: set 32 random characters or more, and keep them.")
+        problems.append(
+            "AUTHSERVER_SECRET_KEY is missing: set 32 random characters or more (openssl rand -hex 32), and keep them."
+        )
     if os.environ.get("AUTHLIB_INSECURE_TRANSPORT"):
         problems.append("AUTHLIB_INSECURE_TRANSPORT is set: unset it, any value switches a safety check off.")
     return problems + common_problems(settings)

@@ -49,7 +49,7 @@ class Server:
         """Run `authserver` with `--json` and return what it prints."""
         command = " ".join(f"'{one}'" if set(one) & set(' {"') else one for one in arguments)
         piped = f"echo '{stdin}' | " if stdin else ""
-        tell(f"$ {piped}authserver {command}")
+        tell(f"$ {piped}authserver {command} --json")
         done = subprocess.run(
             [AUTHSERVER, *arguments, "--json"],
             env=self._environment,

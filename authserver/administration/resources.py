@@ -21,6 +21,7 @@ from authserver.core.signing_key import SigningKey
 from authserver.resources.registration import ResourceCreate, change, metadata_of, register
 
 SHARED_SECRET_PREFIX = "hs"
+NO_CLIENT = "is no client here"
 
 
 class SharedKeys(Protocol):
@@ -81,7 +82,7 @@ class ResourceAdministration:
         for resource in await self.list(actor):
             if resource.identifier == identifier:
                 return resource
-        raise NotFound("no resource with this identifier")
+        raise NotFound(f"no resource {identifier!r}; see `authserver resources list`")
 
     async def list(self, actor: Actor) -> Sequence[Resource]:
         """Return all resources of the workspace, in the order of their identifiers."""
@@ -132,7 +133,7 @@ class ResourceAdministration:
         for position, client_id in enumerate(form.resource_servers):
             client = await self._clients.get(client_id) if client_id.isprintable() else None
             if client is None or client.workspace_id != actor.workspace_id:
-                problems.append(FieldProblem(f"resource_servers.{position}", "is no client here"))
+                problems.append(FieldProblem(f"resource_servers.{position}", NO_CLIENT))
         if problems:
             raise ValidationFailed(*problems)
         return form

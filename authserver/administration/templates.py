@@ -146,7 +146,7 @@ class TemplateAdministration:
         for resource in await self._resources.all():
             if resource.identifier == identifier and resource.workspace_id == actor.workspace_id:
                 return resource.resource_id
-        raise NotFound("no resource with this identifier")
+        raise NotFound(f"no resource {identifier!r}; see `authserver resources list`")
 
     async def _client(self, actor: Actor, client_id: str) -> Client:
         client = await self._clients.get(client_id)

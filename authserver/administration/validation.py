@@ -17,6 +17,7 @@ ModelT = TypeVar("ModelT", bound=BaseModel)
 #: Names that may be repeated to the caller; anything else that he sent is not.
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _OWN_TEXT = "Value error, "
+_SUBJECT = re.compile(r"(?:String|Input|List|Dictionary) (?=should )")
 
 #: Enough to mend a document by; a hostile one has thousands.
 MAX_PROBLEMS = 50
@@ -70,4 +71,4 @@ def _words(kind: str, message: str) -> str:
         return "is unknown, or cannot be set here"
     if kind == "missing":
         return "is required"
-    return message.removeprefix(_OWN_TEXT)
+    return _SUBJECT.sub("", message.removeprefix(_OWN_TEXT), count=1)

@@ -31,7 +31,7 @@ def claims() -> None:
 @resource_option
 @json_option
 def set_(file: BinaryIO, *, resource: str | None, as_json: bool) -> None:
-    """Save the template in FILE (`-` is stdin) if it compiles; the earlier one stays in the history."""
+    """Save a template if it compiles. FILE `-` is stdin. The earlier version stays in the history."""
     source = read_text(file)
     stored = administer(lambda admin, actor: admin.templates.save(actor, source, resource))
     _print_saved(stored, resource, as_json=as_json)
@@ -58,7 +58,7 @@ def show(*, resource: str | None, as_json: bool) -> None:
 def preview(
     *, client_id: str, file: BinaryIO | None, sent: dict[str, Json] | None, resource: str | None, as_json: bool
 ) -> None:
-    """Print the claims that a token of the client would get, without issuing one or saving anything."""
+    """Print the claims that a token would get. Nothing is issued or saved."""
     source = None if file is None else read_text(file)
     found = administer(
         lambda admin, actor: admin.templates.preview(
@@ -96,7 +96,7 @@ def restore(version: int, *, resource: str | None, as_json: bool) -> None:
 @claims.command(epilog=example("authserver claims remove --resource https://api.example.com"))
 @resource_option
 def remove(*, resource: str | None) -> None:
-    """Remove the template; its versions stay and can be restored."""
+    """Remove the template. Its versions stay and can be restored."""
     administer(lambda admin, actor: admin.templates.remove(actor, resource))
     click.echo("Removed. `authserver claims history` lists what can be restored.")
 

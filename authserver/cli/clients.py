@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -11,23 +13,17 @@ from authserver.admin.client_secrets import NewSecretView
 from authserver.admin.clients import ClientView, CreatedClientView
 from authserver.administration.actor import Actor
 from authserver.administration.verbs import Verbs
-from authserver.cli.json_value import JsonObject
-from authserver.cli.options import (
-    SecondsOrDefault,
-    confirm,
-    example,
-    given,
-    json_option,
-    read_secret,
-    yes_option,
-)
-from authserver.cli.output import document_of, print_json, print_rows, print_table
+from authserver.cli import cautions
+from authserver.cli.all_clients import all_clients
+from authserver.cli.client_options import metadata_document, metadata_options
+from authserver.cli.options import confirm, example, given, json_option, read_secret, yes_option
+from authserver.cli.output import document_of, print_json, print_rows, print_table, warn
+from authserver.cli.refusals import in_options, unless_taken
+from authserver.cli.secret_files import check_destinations, new_files, secret_options, without_secret
 from authserver.cli.session import administer
-from authserver.core.client import AuthMethod, Client, ClientStatus, Json
+from authserver.core.client import Client, ClientSecret, ClientStatus, Json
+from authserver.core.resource import Resource
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-_PAGE = 500
 _NEVER_EXPIRES = 0
 _HIDDEN_FROM_PEOPLE = frozenset({"secrets", "workspace_id", "version", "client_secret_expires_at", "secret_hint"})
 
@@ -37,58 +33,6 @@ def clients() -> None:
     """Create, list, change and delete clients, and rotate their secrets."""
 
 
-def _metadata_options(command: CommandT) -> CommandT:
-    """Add the options that create and update have in common."""
-    for option in reversed(
-        (
-            click.option("--scope", metavar='"A B"', help="All scopes that it may ask for, with one space between."),
-            click.option("--default-scope", metavar='"A"', help="What it gets unasked. [default: all of it]"),
-            click.option(
-                "--audience", "audiences", metavar="URI", multiple=True, help="A resource that it may name; repeatable."
-            ),
-            click.option(
-                "--default-audience", metavar="URI", help="The audience when it names none. [default: the first]"
-            ),
-            click.option(
-                "--metadata",
-                "trusted_metadata",
-                type=JsonObject(),
-                help="A JSON object for claims templates to read.",
-            ),
-            click.option(
-                "--auth-method",
-                type=click.Choice([method.value for method in AuthMethod]),
-                help="The one way in which it sends its secret. [default: client_secret_basic]",
-            ),
-            click.option(
-                "--ttl", type=SecondsOrDefault(), help="Lifetime of its tokens. [default: the resource's or server's]"
-            ),
-            click.option("--description", help="What the client is for."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
-def _metadata(
-    *,
-    audiences: tuple[str, ...],
-    auth_method: str | None,
-    ttl: int | str | None,
-    description: str | None,
-    **same_names: Json,
-) -> dict[str, Json]:
-    """Return what the options say as a document; `--ttl default` is the null that removes (RFC 7396)."""
-    document = given(
-        audiences=list(audiences) or None,
-        token_endpoint_auth_method=auth_method,
-        access_token_ttl_seconds=ttl,
-        client_description=description,
-        **same_names,
-    )
-    return document | ({"access_token_ttl_seconds": None} if ttl == "default" else {})
-
-
 @clients.command(
     epilog=example(
         'authserver clients create --name billing --scope "read write" --audience https://api.example.com \\',
@@ -96,10 +40,10 @@ def _metadata(
     )
 )
 @click.option("--name", "client_name", required=True, help="A name for people.")
-@click.option("--client-id", metavar="ID", help="Import: its id, kept byte for byte. [default: a random one]")
+@click.option("--client-id", metavar="ID", help="Its id; also to import one. [default: a random one]")
 @click.option("--client-secret-stdin", is_flag=True, help="Import: read its secret from stdin.")
-@_metadata_options
-@click.option("--credentials", is_flag=True, help="Print `id:secret` alone, as `curl -u` takes it.")
+@metadata_options(new=True)
+@secret_options
 @json_option
 def create(
     *,
@@ -107,16 +51,37 @@ def create(
     client_id: str | None,
     client_secret_stdin: bool,
     credentials: bool,
+    credentials_file: Path | None,
+    secret_file: Path | None,
     as_json: bool,
     **metadata: Any,
 ) -> None:
-    """Create a client, or import one with its id and secret; print the secret, which is never shown again."""
+    """Create a client, or import one with id and secret. The secret is shown this once."""
+    check_destinations(client_id, credentials=credentials, credentials_file=credentials_file, secret_file=secret_file)
     secret = read_secret("Client secret") if client_secret_stdin else None
-    document = _metadata(**metadata) | given(client_name=client_name, client_id=client_id, client_secret=secret)
-    client, secret = administer(lambda admin, actor: admin.clients.create(actor, document))
+    document = metadata_document(**metadata) | given(client_name=client_name, client_id=client_id, client_secret=secret)
+    update_it = f"authserver clients update {shlex.quote(str(client_id))}"
+    with (
+        new_files(credentials_file, secret_file) as write,
+        in_options(document),
+        unless_taken(f"client {client_id!r}", update_it),
+    ):
+        client, secret, resources = administer(lambda admin, actor: _created(admin, actor, document))
+        write(client.client_id, secret)
     if credentials:
         click.echo(f"{client.client_id}:{secret}")
-        return
+    else:
+        _print_created(client, secret, credentials_file, secret_file, as_json=as_json)
+    warn(cautions.of_client(client, resources))
+
+
+async def _created(admin: Verbs, actor: Actor, document: Mapping[str, Json]) -> tuple[Client, str, Sequence[Resource]]:
+    """Create the client last: what fails after it would take its secret along."""
+    resources = await admin.resources.list(actor)
+    return *await admin.clients.create(actor, document), resources
+
+
+def _print_created(client: Client, secret: str, *files: Path | None, as_json: bool) -> None:
     entry = client.secrets[0]
     view = CreatedClientView.of(
         client,
@@ -125,14 +90,14 @@ def create(
         credential_id=entry.credential_id,
         secret_hint=entry.secret_hint,
     )
-    _print(document_of(view), as_json=as_json)
+    _print(without_secret(document_of(view), *files, as_json=as_json), as_json=as_json)
 
 
 @clients.command("list", epilog=example("authserver clients list --json"))
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List all clients in the order of their ids, never with a secret."""
-    views = [document_of(ClientView.of(client)) for client in administer(_all_clients)]
+    """List all clients in the order of their ids."""
+    views = [document_of(ClientView.of(client)) for client in administer(all_clients)]
     if as_json:
         print_json(views)
     else:
@@ -147,14 +112,14 @@ def list_(*, as_json: bool) -> None:
 @click.argument("client_id")
 @json_option
 def show(client_id: str, *, as_json: bool) -> None:
-    """Show one client with its live secrets' last four characters and last use."""
+    """Show one client. Of its live secrets it shows the last four characters and the last use."""
     _print_client(administer(lambda admin, actor: admin.clients.get(actor, client_id)), as_json=as_json)
 
 
 @clients.command(epilog=example('authserver clients update cl_5hPz --scope "read" --metadata \'{"plan": null}\''))
 @click.argument("client_id")
 @click.option("--name", "client_name", help="A name for people.")
-@_metadata_options
+@metadata_options(new=False)
 @click.option("--no-default-scope", is_flag=True, help="By default it gets all of its scope.")
 @click.option("--no-audience", is_flag=True, help="It may name no resource.")
 @click.option("--no-default-audience", is_flag=True, help="The first audience is the default one.")
@@ -168,28 +133,58 @@ def update(
     as_json: bool,
     **metadata: Any,
 ) -> None:
-    """Change what is given and leave the rest; metadata is merged, and null removes a key (RFC 7396)."""
-    patch = _metadata(**metadata)
+    """Change what is given and leave the rest. Metadata is merged, and null removes a key (RFC 7396)."""
+    patch = metadata_document(**metadata)
     patch |= {"default_scope": None} if no_default_scope else {}
     patch |= {"audiences": []} if no_audience else {}
     patch |= {"default_audience": None} if no_default_audience or no_audience else {}
     if not patch:
         raise click.UsageError("Nothing to change is given.")
-    _print_client(_updated(client_id, patch), as_json=as_json)
+    with in_options(patch):
+        client, resources = administer(lambda admin, actor: _changed(admin, actor, client_id, patch))
+    _print_client(client, as_json=as_json)
+    if {"scope", "audiences"} & patch.keys():
+        warn(cautions.of_client(client, resources))
+
+
+async def _changed(
+    admin: Verbs, actor: Actor, client_id: str, patch: Mapping[str, Json]
+) -> tuple[Client, Sequence[Resource]]:
+    resources = await admin.resources.list(actor)
+    return await admin.clients.update(actor, client_id, patch), resources
 
 
 @clients.command(
     "rotate-secret",
-    epilog=example("authserver clients rotate-secret cl_5hPz", "authserver clients rotate-secret cl_5hPz --complete"),
+    epilog=example(
+        "authserver clients rotate-secret cl_5hPz --secret-file secret.new",
+        "authserver clients rotate-secret cl_5hPz --complete",
+    ),
 )
 @click.argument("client_id")
 @click.option("--complete", is_flag=True, help="Only the new secret works from now on.")
 @click.option("--cancel", is_flag=True, help="Forget the new secret.")
+@secret_options
 @json_option
-def rotate_secret(client_id: str, *, complete: bool, cancel: bool, as_json: bool) -> None:
-    """Add a second secret and print it, once: both work until the rotation is completed or cancelled."""
+def rotate_secret(
+    client_id: str,
+    *,
+    complete: bool,
+    cancel: bool,
+    credentials: bool,
+    credentials_file: Path | None,
+    secret_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Add a second secret, or complete or cancel that.
+
+    The new secret is shown this once; both work until the rotation is completed or cancelled.
+    """
     if complete and cancel:
         raise click.UsageError("--complete and --cancel exclude each other.")
+    if (complete or cancel) and (credentials or credentials_file or secret_file):
+        raise click.UsageError("--complete and --cancel make no secret that could be printed or written.")
+    check_destinations(client_id, credentials=credentials, credentials_file=credentials_file, secret_file=secret_file)
     if complete:
         client = administer(lambda admin, actor: admin.secrets.complete_rotation(actor, client_id))
         _print_client(client, as_json=as_json)
@@ -197,14 +192,23 @@ def rotate_secret(client_id: str, *, complete: bool, cancel: bool, as_json: bool
         client = administer(lambda admin, actor: admin.secrets.cancel_rotation(actor, client_id))
         _print_client(client, as_json=as_json)
     else:
-        entry, secret = administer(lambda admin, actor: admin.secrets.start_rotation(actor, client_id))
-        view = NewSecretView(
-            client_id=entry.client_id,
-            client_secret=secret,
-            credential_id=entry.credential_id,
-            secret_hint=entry.secret_hint,
-        )
-        _print(document_of(view), as_json=as_json)
+        with new_files(credentials_file, secret_file) as write:
+            entry, secret = administer(lambda admin, actor: admin.secrets.start_rotation(actor, client_id))
+            write(client_id, secret)
+        if credentials:
+            click.echo(f"{client_id}:{secret}")
+        else:
+            _print_rotated(entry, secret, credentials_file, secret_file, as_json=as_json)
+
+
+def _print_rotated(entry: ClientSecret, secret: str, *files: Path | None, as_json: bool) -> None:
+    view = NewSecretView(
+        client_id=entry.client_id,
+        client_secret=secret,
+        credential_id=entry.credential_id,
+        secret_hint=entry.secret_hint,
+    )
+    _print(without_secret(document_of(view), *files, as_json=as_json), as_json=as_json)
 
 
 @clients.command("remove-secret", epilog=example("authserver clients remove-secret cl_5hPz cred_7Jw2"))
@@ -212,7 +216,7 @@ def rotate_secret(client_id: str, *, complete: bool, cancel: bool, as_json: bool
 @click.argument("credential_id")
 @yes_option
 def remove_secret(client_id: str, credential_id: str, *, yes: bool) -> None:
-    """Remove one secret at once, with all tokens that it obtained."""
+    """Remove one secret at once, and end its tokens."""
     confirm(f"Remove the secret {credential_id} and end its tokens?", yes=yes)
     administer(lambda admin, actor: admin.secrets.remove(actor, client_id, credential_id))
     click.echo(f"Removed {credential_id}.")
@@ -222,7 +226,7 @@ def remove_secret(client_id: str, credential_id: str, *, yes: bool) -> None:
 @click.argument("client_id")
 @json_option
 def disable(client_id: str, *, as_json: bool) -> None:
-    """Let a client get no more tokens, and end all those that it has."""
+    """Refuse a client new tokens, and end those it has."""
     _print_client(_updated(client_id, {"status": ClientStatus.DISABLED.value}), as_json=as_json)
 
 
@@ -230,7 +234,7 @@ def disable(client_id: str, *, as_json: bool) -> None:
 @click.argument("client_id")
 @json_option
 def enable(client_id: str, *, as_json: bool) -> None:
-    """Let a disabled client get tokens again; those that it had stay revoked."""
+    """Let a disabled client get tokens again. Those that it had stay revoked."""
     _print_client(_updated(client_id, {"status": ClientStatus.ACTIVE.value}), as_json=as_json)
 
 
@@ -238,19 +242,10 @@ def enable(client_id: str, *, as_json: bool) -> None:
 @click.argument("client_id")
 @yes_option
 def delete(client_id: str, *, yes: bool) -> None:
-    """Delete a client and its secrets, and end all its tokens."""
+    """Delete a client, and end all its tokens."""
     confirm(f"Delete the client {client_id} and end its tokens?", yes=yes)
     administer(lambda admin, actor: admin.clients.delete(actor, client_id))
     click.echo(f"Deleted {client_id}.")
-
-
-async def _all_clients(admin: Verbs, actor: Actor) -> list[Client]:
-    page = await admin.clients.page(actor, after=None, limit=_PAGE)
-    found = list(page.items)
-    while page.next_after is not None:
-        page = await admin.clients.page(actor, after=page.next_after, limit=_PAGE)
-        found += page.items
-    return found
 
 
 def _updated(client_id: str, patch: Mapping[str, Json]) -> Client:

@@ -43,7 +43,7 @@ def doctor(*, list_settings: bool, as_json: bool) -> None:
         _print_settings(as_json=as_json)
         return
     found = _examine()
-    healthy = not any(finding.level is Level.PROBLEM for finding in found)
+    healthy = not findings.has_problem(found)
     if as_json:
         print_json({"ok": healthy, "findings": [asdict(finding) for finding in found]})
     else:
@@ -59,26 +59,31 @@ def _examine() -> list[Finding]:
     except ConfigurationError as error:
         remedy = "`authserver doctor --settings` lists all settings."
         return [findings.problem("settings", text, remedy) for text in error.problems]
-    in_database, known_issuer = _examine_database(settings)
+    outside = [
+        *findings.of_settings(given, settings),
+        *findings.of_modes(_modes(settings), _awaited_directory(settings)),
+        *findings.of_secret_files(_secret_file_modes()),
+    ]
+    in_database, known_issuer = _examine_database(settings, all_well=not findings.has_problem(outside))
     issuer = settings.issuer or known_issuer
     return [
-        *findings.of_settings(given, settings),
-        *findings.of_modes(_modes(settings)),
+        *outside,
         *in_database,
         *(_examine_reachability(issuer) if issuer else ()),
     ]
 
 
-def _examine_database(settings: Settings) -> tuple[list[Finding], str | None]:
-    """Return the findings on database, migrations, keys and clock, and the issuer that was served last."""
+def _examine_database(settings: Settings, *, all_well: bool) -> tuple[list[Finding], str | None]:
+    """Return the findings on database, migrations, keys and clock, and the issuer that was served last.
+
+    Where all is well so far, a SQLite database that is not there yet is no problem.
+    """
     try:
         path, status = database_file(settings.database), migrate.status(settings.database)
     except ConfigurationError as error:
-        remedy = "Correct AUTHSERVER_DATABASE_URL, or the file's permissions."
-        return [findings.problem("database", str(error), remedy)], None
+        return [findings.of_refusal(str(error), "Correct AUTHSERVER_DATABASE_URL, or the file's permissions.")], None
     if path is not None and not path.exists():
-        remedy = "Start the server once, or run `authserver migrate up`."
-        return [findings.problem("database", f"There is no database at {path}.", remedy)], None
+        return [findings.of_missing_database(path, all_well=all_well)], None
     migrated = findings.of_migrations(status)
     if status.is_pending or not settings.secret_keys:
         return [migrated], None
@@ -107,7 +112,7 @@ async def _examine_runtime(runtime: Runtime) -> tuple[list[Finding], str]:
 def _of_failure(error: AuthServerError | ConfigurationError) -> Finding:
     if isinstance(error, SealBroken):
         return findings.problem("keys", error.reason, "Without the earlier secret key these keys are lost for good.")
-    return findings.problem("database", str(error), "Check disk space, permissions, and who holds a lock.")
+    return findings.of_refusal(str(error), "Check disk space, permissions, and who holds a lock.")
 
 
 def _examine_reachability(issuer: str) -> Iterable[Finding]:
@@ -123,6 +128,17 @@ def _modes(settings: Settings) -> dict[Path, int]:
     directory = settings.data_dir
     paths = (directory, directory / SECRET_KEY_FILE, directory / ADMIN_TOKEN_FILE, directory / "authserver.db")
     return {path: path.stat().st_mode for path in paths if os.access(path, os.F_OK)}
+
+
+def _awaited_directory(settings: Settings) -> Path | None:
+    """Return the data directory where it will hold the database and is not there yet."""
+    return settings.data_dir if settings.database_url is None and not settings.data_dir.exists() else None
+
+
+def _secret_file_modes() -> dict[Path, int]:
+    """Return the permission bits of the files that settings are read from."""
+    named = (os.environ.get(setting_name(name) + FILE_SUFFIX) for name in FILE_SETTINGS)
+    return {Path(path): Path(path).stat().st_mode for path in named if path and os.access(path, os.F_OK)}
 
 
 def _print_findings(found: Iterable[Finding]) -> None:

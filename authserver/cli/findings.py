@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from authserver.core.resource import Resource, SigningAlg
 from authserver.core.signing_key import KeyState, SigningKey
 from authserver.settings import Settings, common_problems, production_problems
 from authserver.storage.migrate import MigrationStatus
+
+_INSTALL = re.compile(r"pip install '[^']+'")
 
 SECONDS_PER_DAY = 86400
 MAX_SKEW_SECONDS = 60
@@ -51,6 +54,11 @@ def problem(check: str, meaning: str, remedy: str) -> Finding:
     return Finding(check, Level.PROBLEM, meaning, remedy)
 
 
+def has_problem(found: Iterable[Finding]) -> bool:
+    """Tell whether something must be mended."""
+    return any(finding.level is Level.PROBLEM for finding in found)
+
+
 def of_settings(given: Settings, completed: Settings) -> Iterator[Finding]:
     """Judge the settings as `serve` would, or as `serve --dev` when that has `completed` them by its own secrets."""
     dev = given.secret_key is None and completed.secret_key is not None
@@ -66,8 +74,14 @@ def of_settings(given: Settings, completed: Settings) -> Iterator[Finding]:
         yield ok("settings", "Valid.")
 
 
-def of_modes(modes: Mapping[Path, int]) -> Iterator[Finding]:
-    """Judge who may read the files that hold secrets; `modes` are their permission bits."""
+def of_modes(modes: Mapping[Path, int], awaited: Path | None) -> Iterator[Finding]:
+    """Judge who may use the data directory and what lies in it; `modes` are permission bits.
+
+    `awaited` is the directory when it will be needed and is not there yet.
+    """
+    if awaited is not None:
+        yield ok("data directory", f"There is no {awaited} yet; a first start makes it.")
+        return
     for path, mode in modes.items():
         if mode & stat.S_IRWXO:
             yield problem("data directory", f"Everybody on this machine may use {path}.", f"chmod go-rwx {path}")
@@ -75,6 +89,33 @@ def of_modes(modes: Mapping[Path, int]) -> Iterator[Finding]:
             yield warning("data directory", f"The group may use {path}.", f"Unless it is meant to: chmod g-rwx {path}")
     if not any(mode & (stat.S_IRWXO | stat.S_IRWXG) for mode in modes.values()):
         yield ok("data directory", "Only its owner may use it." if modes else "Not used.")
+
+
+def of_secret_files(modes: Mapping[Path, int]) -> Iterator[Finding]:
+    """Judge who may read the files that settings name; `modes` are permission bits."""
+    for path, mode in modes.items():
+        if mode & stat.S_IROTH:
+            remedy = f"Unless its directory is closed to others: chmod o-rwx {path}"
+            yield warning("secret files", f"Everybody on this machine may read {path}.", remedy)
+
+
+def of_missing_database(path: Path, *, all_well: bool) -> Finding:
+    """Judge a SQLite database that is not there: the next start makes it, unless something else is in the way."""
+    if all_well:
+        remedy = "`authserver migrate up` makes it, and so does the first `authserver serve`."
+        return warning("database", f"There is no database at {path} yet.", remedy)
+    return problem(
+        "database", f"There is no database at {path}.", "Start the server once, or run `authserver migrate up`."
+    )
+
+
+def of_refusal(text: str, remedy: str) -> Finding:
+    """Pass on why a database, or a Redis, cannot be used; the `remedy` is for what does not bring one of its own."""
+    check = "redis" if text.startswith("AUTHSERVER_REDIS_URL") else "database"
+    install = _INSTALL.search(text)
+    if install:
+        return problem(check, text, f"Run: {install[0]}")
+    return problem(check, text, "Correct AUTHSERVER_REDIS_URL, or start Redis." if check == "redis" else remedy)
 
 
 def of_migrations(status: MigrationStatus) -> Finding:

@@ -12,6 +12,7 @@ from authserver.administration.validation import validated
 from authserver.administration.verbs import Verbs
 from authserver.cli.options import confirm, example, json_option, yes_option
 from authserver.cli.output import document_of, print_json, print_table
+from authserver.cli.refusals import in_options
 from authserver.cli.session import administer
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import SigningKey
@@ -25,7 +26,7 @@ def keys() -> None:
 @keys.command("list", epilog=example("authserver keys list"))
 @json_option
 def list_(*, as_json: bool) -> None:
-    """List the keys that are believed, and those that were revoked; never a private part."""
+    """List the keys in use, and those that were revoked."""
     _print_keys(administer(lambda admin, actor: admin.signing_keys.list(actor)), as_json=as_json)
 
 
@@ -39,7 +40,7 @@ def list_(*, as_json: bool) -> None:
 @click.option("--force", is_flag=True, help="Do not wait until every verifier can know the next key.")
 @json_option
 def rotate(*, alg: str | None, resource: str | None, force: bool, as_json: bool) -> None:
-    """Let the next key sign as soon as verifiers can know it; the old one stays published until its tokens end."""
+    """Let the next key sign, once verifiers can know it. The old one stays published until its tokens end."""
     if alg == SigningAlg.HS256 and resource is None:
         raise click.UsageError("--alg HS256 needs --resource: each resource has a secret of its own.")
 
@@ -61,8 +62,9 @@ def rotate(*, alg: str | None, resource: str | None, force: bool, as_json: bool)
 @yes_option
 @json_option
 def revoke(kid: str, *, reason: str, yes: bool, as_json: bool) -> None:
-    """Withdraw a key at once, in an emergency: all tokens that it has signed are refused."""
-    form = validated(RevokeForm, {"reason": reason})
+    """Withdraw a key at once, with all that it has signed."""
+    with in_options({"reason": reason}):
+        form = validated(RevokeForm, {"reason": reason})
     confirm(f"Withdraw {kid} and refuse all its tokens?", yes=yes)
     found = administer(lambda admin, actor: admin.signing_keys.revoke(actor, kid, reason=form.reason))
     _print_keys(found, as_json=as_json)
@@ -72,7 +74,7 @@ def revoke(kid: str, *, reason: str, yes: bool, as_json: bool) -> None:
 @click.argument("kid")
 @json_option
 def export(kid: str, *, as_json: bool) -> None:
-    """Print a public key in PEM, for verifiers that take no JWKS."""
+    """Print a public key in PEM. It is for verifiers that take no JWKS."""
     pem = administer(lambda admin, actor: admin.signing_keys.export_pem(actor, kid))
     if as_json:
         print_json({"kid": kid, "pem": pem})

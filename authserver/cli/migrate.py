@@ -22,14 +22,14 @@ def migrate() -> None:
 @migrate.command(epilog=example("authserver migrate up"))
 @json_option
 def up(*, as_json: bool) -> None:
-    """Bring the database to this version; make it when there is none."""
+    """Bring the database to this version. It is made when there is none."""
     _print(asyncio.run(migrations.upgrade(_database_url())), as_json=as_json)
 
 
 @migrate.command(epilog=example("authserver migrate status --json"))
 @json_option
 def status(*, as_json: bool) -> None:
-    """Say which revision the database has and which one this version needs; change nothing."""
+    """Say where the database stands. Nothing is changed."""
     _print(migrations.status(_database_url()), as_json=as_json)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, BinaryIO, TypeVar
 
 import click
@@ -12,12 +13,20 @@ from authserver.core.client import Json
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
+#: Adds something to a command.
+Decorator = Callable[[CommandT], CommandT]
+
 MAX_INPUT_BYTES = 1024 * 1024
 
 
 def example(*lines: str) -> str:
     """Return the end of a help text that shows a command as it is typed; each line stays as it is."""
     return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def together(*options: Decorator[Any]) -> Decorator[Any]:
+    """Return what adds several options, in this order."""
+    return lambda command: reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 def json_option(command: CommandT) -> CommandT:

@@ -25,6 +25,12 @@ def print_json(document: Json) -> None:
     click.echo(json.dumps(document, indent=2))
 
 
+def warn(lines: Iterable[str]) -> None:
+    """Print warnings on stderr, where they are no part of what a program reads."""
+    for line in lines:
+        click.echo(f"warning: {printable(line)}", err=True)
+
+
 def print_rows(rows: Mapping[str, Json]) -> None:
     """Print one thing: a name and a value on each line, what is not set left out."""
     known = {name: value for name, value in rows.items() if value is not None}

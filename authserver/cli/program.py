@@ -57,6 +57,15 @@ class Program(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - for the type checker; the table says so
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; a name that is nearly one is answered with that."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand:
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands without importing any."""
         with formatter.section("Commands"):
@@ -89,6 +98,7 @@ def _one_line(text: str) -> str:
 
 
 @click.command(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="authserver", message="%(prog)s %(version)s", help="Print the version.")
 @click.option("-v", "--verbose", is_flag=True, help="Show log lines, such as the audit of what was done, on stderr.")
 def program(*, verbose: bool) -> None:  # noqa: ARG001 - read by `session`
     """Run and administer an OAuth 2.0 authorization server for machines.

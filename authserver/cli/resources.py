@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+import shlex
+from typing import Any
 
 import click
 
 from authserver.admin.resources import ResourceView, WrittenResourceView
 from authserver.administration.actor import Actor
 from authserver.administration.verbs import Verbs
-from authserver.cli.options import SecondsOrDefault, confirm, example, given, json_option, read_secret, yes_option
+from authserver.cli.options import (
+    Decorator,
+    SecondsOrDefault,
+    confirm,
+    example,
+    given,
+    json_option,
+    read_secret,
+    together,
+    yes_option,
+)
 from authserver.cli.output import document_of, print_json, print_rows, print_table
+from authserver.cli.refusals import in_options, unless_taken
 from authserver.cli.session import administer
 from authserver.core.client import Json
 from authserver.core.resource import Resource, SigningAlg, TokenType
 from authserver.resources.verifier_config import VerifierConfiguration
-
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 INCLUDES = "includes"
 DESCRIBES = "--"
@@ -47,42 +56,43 @@ class ScopeOption(click.ParamType[list[dict[str, Json]]]):
         return [{"name": names[0], "description": description.strip(), "includes": names[2:]}]
 
 
-def _policy_options(command: CommandT) -> CommandT:
-    """Add the options that create and update have in common."""
-    for option in reversed(
-        (
-            click.option("--name", help="A name for people."),
-            click.option(
-                "--scope",
-                "scopes",
-                type=ScopeOption(),
-                metavar="SCOPE",
-                multiple=True,
-                help='A scope, or "write includes read -- May change things"; repeatable. None: its clients decide.',
-            ),
-            click.option(
-                "--alg",
-                type=click.Choice([alg.value for alg in SigningAlg], case_sensitive=False),
-                help="How its tokens are signed. [default: ES256]",
-            ),
-            click.option(
-                "--typ",
-                type=click.Choice([typ.value for typ in TokenType]),
-                help="The `typ` header of its tokens. [default: at+jwt]",
-            ),
-            click.option("--ttl", type=SecondsOrDefault(), help="Lifetime of its tokens. [default: the server's]"),
-            click.option(
-                "--server",
-                "servers",
-                metavar="CLIENT_ID",
-                multiple=True,
-                help="A client that may introspect its tokens and follow its revocations; repeatable.",
-            ),
-            click.option("--secret-stdin", is_flag=True, help="HS256: read the shared secret from stdin."),
-        )
-    ):
-        command = option(command)
-    return command
+def _policy_options(*, new: bool) -> Decorator[Any]:
+    """Add the options that create and update have in common; only a `new` resource gets defaults."""
+
+    def otherwise(default: str) -> str:
+        return f" [default: {default}]" if new else ""
+
+    return together(
+        click.option("--name", help="A name for people."),
+        click.option(
+            "--scope",
+            "scopes",
+            type=ScopeOption(),
+            metavar="SCOPE",
+            multiple=True,
+            help='A scope, or "write includes read -- May change things"; repeatable.'
+            + (" None: its clients decide." if new else ""),
+        ),
+        click.option(
+            "--alg",
+            type=click.Choice([alg.value for alg in SigningAlg], case_sensitive=False),
+            help="How its tokens are signed." + otherwise("ES256"),
+        ),
+        click.option(
+            "--typ",
+            type=click.Choice([typ.value for typ in TokenType]),
+            help="The `typ` header of its tokens." + otherwise("at+jwt"),
+        ),
+        click.option("--ttl", type=SecondsOrDefault(), help="Lifetime of its tokens." + otherwise("the server's")),
+        click.option(
+            "--server",
+            "servers",
+            metavar="CLIENT_ID",
+            multiple=True,
+            help="A client that may introspect its tokens and follow its revocations; repeatable.",
+        ),
+        click.option("--secret-stdin", is_flag=True, help="HS256: read the shared secret from stdin."),
+    )
 
 
 def _policy(
@@ -96,9 +106,11 @@ def _policy(
     secret_stdin: bool,
 ) -> dict[str, Json]:
     """Return what the options say as a document; `--ttl default` is the null that removes (RFC 7396)."""
+    listed = [scope for several in scopes for scope in several]
+    _check_included(listed)
     document = given(
         name=name,
-        scopes=[scope for several in scopes for scope in several] or None,
+        scopes=listed or None,
         signing_alg=alg,
         token_typ=typ,
         access_token_ttl_seconds=ttl,
@@ -108,6 +120,17 @@ def _policy(
     return document | ({"access_token_ttl_seconds": None} if ttl == "default" else {})
 
 
+def _check_included(scopes: list[dict[str, Json]]) -> None:
+    """Refuse a scope that includes one which is not in the list; the options always give the whole list."""
+    names = {scope["name"] for scope in scopes}
+    for scope in scopes:
+        for included in scope.get("includes", ()):
+            if included not in names:
+                raise click.ClickException(
+                    f"--scope: '{scope['name']}' includes '{included}', which is no scope of this resource"
+                )
+
+
 @resources.command(
     epilog=example(
         "authserver resources create --identifier https://api.example.com --scope read \\",
@@ -115,12 +138,13 @@ def _policy(
     )
 )
 @click.option("--identifier", metavar="URI", required=True, help="Its absolute URI, the `aud` of its tokens.")
-@_policy_options
+@_policy_options(new=True)
 @json_option
 def create(*, identifier: str, as_json: bool, **policy: Any) -> None:
-    """Register a resource; that of HS256 prints its shared secret."""
+    """Register a resource. That of HS256 prints its shared secret."""
     document = _policy(**policy) | {"identifier": identifier}
-    resource, secret = administer(lambda admin, actor: admin.resources.create(actor, document))
+    with in_options(document), unless_taken(identifier, f"authserver resources update {shlex.quote(identifier)}"):
+        resource, secret = administer(lambda admin, actor: admin.resources.create(actor, document))
     _print_resource(WrittenResourceView.of(resource, hs256_secret=secret), as_json=as_json)
 
 
@@ -151,12 +175,12 @@ def show(uri: str, *, as_json: bool) -> None:
 
 @resources.command(epilog=example("authserver resources update https://api.example.com --ttl 600 --server cl_5hPz"))
 @click.argument("uri")
-@_policy_options
+@_policy_options(new=False)
 @click.option("--no-scope", is_flag=True, help="Leave scopes to the clients.")
 @click.option("--no-server", is_flag=True, help="No client acts as its resource server.")
 @json_option
 def update(uri: str, *, no_scope: bool, no_server: bool, as_json: bool, **policy: Any) -> None:
-    """Change what is given and leave the rest; `--scope` and `--server` replace the whole list."""
+    """Change what is given and leave the rest. `--scope` and `--server` replace the whole list."""
     patch = _policy(**policy)
     patch |= {"scopes": []} if no_scope else {}
     patch |= {"resource_servers": []} if no_server else {}
@@ -167,7 +191,8 @@ def update(uri: str, *, no_scope: bool, no_server: bool, as_json: bool, **policy
         present = await admin.resources.find(actor, uri)
         return await admin.resources.update(actor, present.resource_id, patch)
 
-    resource, secret = administer(change)
+    with in_options(patch):
+        resource, secret = administer(change)
     _print_resource(WrittenResourceView.of(resource, hs256_secret=secret), as_json=as_json)
 
 
@@ -175,7 +200,7 @@ def update(uri: str, *, no_scope: bool, no_server: bool, as_json: bool, **policy
 @click.argument("uri")
 @yes_option
 def delete(uri: str, *, yes: bool) -> None:
-    """Delete a resource with its claims templates and its HS256 keys."""
+    """Delete a resource with its templates and HS256 keys."""
     confirm(f"Delete the resource {uri}?", yes=yes)
 
     async def remove(admin: Verbs, actor: Actor) -> None:
@@ -190,7 +215,7 @@ def delete(uri: str, *, yes: bool) -> None:
 @click.argument("uri")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, which this command always does.")
 def export(uri: str, *, as_json: bool) -> None:  # noqa: ARG001 - accepted, as everywhere
-    """Print what a service needs to check tokens itself; for HS256 that includes the secret."""
+    """Print what a service needs to check tokens itself. For HS256 that includes the secret."""
 
     async def configuration(admin: Verbs, actor: Actor) -> VerifierConfiguration:
         present = await admin.resources.find(actor, uri)

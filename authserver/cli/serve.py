@@ -6,6 +6,7 @@ Log lines go to stderr; stdout has the welcome of `--dev`, and nothing else.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -25,6 +26,7 @@ from authserver.cli.welcome import welcome
 from authserver.core.errors import ConfigurationError
 from authserver.development import from_data_dir, prepare
 from authserver.settings import (
+    FILE_SUFFIX,
     Settings,
     common_problems,
     production_problems,
@@ -52,7 +54,7 @@ def serve(*, dev: bool, host: str | None, port: int | None, workers: int | None,
     worker = None if place is None else Worker.parse(place)
     settings, problems = _checked(dev=dev, is_worker=worker is not None, host=host, port=port, workers=workers)
     if problems or settings is None:
-        raise ConfigurationError(*problems)
+        raise ConfigurationError(*problems, *_first_steps(settings, dev=dev))
     if dev:
         settings = prepare(settings)
     logs = configure_logs(
@@ -77,12 +79,20 @@ def _checked(*, dev: bool, is_worker: bool, **options: str | int | None) -> tupl
         settings = read_settings(None, **options)
     except ConfigurationError as error:
         named = {problem.partition(" ")[0].rstrip(":") for problem in error.problems}
+        named |= {name.removesuffix(FILE_SUFFIX) for name in named}  # one that cannot be read is not missing as well
         others = _without(named, **options)
         problems = [] if others is None else _problems(others, dev=dev, is_worker=is_worker)
         return None, [*error.problems, *(problem for problem in problems if not problem.startswith(tuple(named)))]
     if settings.port == 0 and (dev or settings.workers > 1):
         settings = settings.model_copy(update={"port": _free_port(settings.host)})
     return settings, _problems(settings, dev=dev, is_worker=is_worker)
+
+
+def _first_steps(settings: Settings | None, *, dev: bool) -> list[str]:
+    """Return what to tell somebody who has set nothing yet."""
+    if dev or settings is None or settings.issuer or settings.secret_keys:
+        return []
+    return ["To try it, without any setting: authserver serve --dev"]
 
 
 def _without(names: set[str], **options: str | int | None) -> Settings | None:
@@ -113,7 +123,8 @@ def _port_problems(settings: Settings) -> list[str]:
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> str:
-    return f"AUTHSERVER_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror or error})."
+    remedy = "; choose another: --port N" if error.errno == errno.EADDRINUSE else ""
+    return f"AUTHSERVER_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror or error}){remedy}."
 
 
 def _free_port(host: str) -> int:

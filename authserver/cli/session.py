@@ -55,7 +55,10 @@ def _require_database(settings: Settings) -> None:
     """Raise ConfigurationError when there is no database: a command never makes one in passing."""
     path = database_file(settings.database)
     if path is not None and not path.exists():
-        raise ConfigurationError(f"no database at {path}: start the server once, or run `authserver migrate up`.")
+        raise ConfigurationError(
+            f"no database at {path}: start the server once, or run `authserver migrate up`, "
+            "or run this where the server runs, or set AUTHSERVER_DATA_DIR."
+        )
 
 
 def command_line_actor() -> Actor:

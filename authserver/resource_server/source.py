@@ -30,7 +30,10 @@ MAX_ANSWER_BYTES = 256 * 1024
 
 _OK = 200
 _NOT_MODIFIED = 304
-_REFUSED = (401, 403)
+_REFUSED = {
+    401: "client id or secret is wrong (a secret file holds the secret alone, not id:secret)",
+    403: "the client is no resource server of this audience (authserver resources update URI --server CLIENT_ID)",
+}
 _MAX_DIGITS = 9
 
 
@@ -170,7 +173,7 @@ class Source:
                 body = await _capped(response, limit)
                 return response.status_code, response.headers, body
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
-            raise SourceFailed(f"{type(error).__name__} while asking the authorization server") from error
+            raise SourceFailed(f"{type(error).__name__} while asking {_origin(url)}") from error
 
 
 async def _capped(response: httpx2.Response, limit: int) -> bytes:
@@ -186,11 +189,19 @@ async def _capped(response: httpx2.Response, limit: int) -> bytes:
 def _require_ok(status: int, fields: Mapping[str, str]) -> None:
     """Raise SourceFailed unless what was asked for with our credentials was answered."""
     if status in _REFUSED:
-        raise SourceFailed(
-            f"the authorization server answers {status}: is this client a resource server there?", refused=True
-        )
+        raise SourceFailed(f"the authorization server answers {status}: {_REFUSED[status]}", refused=True)
     if status != _OK:
         raise SourceFailed(f"the authorization server answers {status}", retry_after_seconds=_retry_after(fields))
+
+
+def _origin(url: str) -> str:
+    """Return scheme, host and port, which are no secret."""
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return "the authorization server"
+    host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
+    return f"{parsed.scheme}://{host}" + (f":{parsed.port}" if parsed.port else "")
 
 
 def _retry_after(fields: Mapping[str, str]) -> int:

@@ -74,7 +74,8 @@ def token_endpoint_of(answer: Answer, issuer: str) -> str:
         )
     document = _json_object(answer.body) or {}
     if document.get("issuer") != issuer:
-        raise TokenUnavailable("the metadata are not those of this issuer")
+        claimed = _text(document.get("issuer"), _DESCRIPTION, ()) or "another issuer"
+        raise TokenUnavailable(f"the metadata are those of {claimed}, not of {issuer}")
     endpoint = document.get("token_endpoint")
     if not isinstance(endpoint, str):
         raise TokenUnavailable("the metadata name no token endpoint")

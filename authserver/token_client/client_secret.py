@@ -30,10 +30,10 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             text = file.read(MAX_BYTES + 1).decode()
     except OSError as error:
-        raise TokenUnavailable(f"the file of the client secret cannot be read: {error.strerror}") from None
+        raise TokenUnavailable(f"the file of the client secret, {path}, cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise TokenUnavailable("the file of the client secret is not UTF-8") from None
-    return _checked(text.rstrip("\r\n"), TokenUnavailable)
+        raise TokenUnavailable(f"the file of the client secret, {path}, is not UTF-8") from None
+    return _checked(text.rstrip("\r\n"), TokenUnavailable, f"the client secret in {path}")
 
 
 def _called(function: Callable[[], str]) -> str:
@@ -48,7 +48,7 @@ def _called(function: Callable[[], str]) -> str:
     raise TokenUnavailable(f"the function for the client secret failed: {failure}")
 
 
-def _checked(text: str, error: type[ValueError | TokenUnavailable]) -> str:
+def _checked(text: str, error: type[ValueError | TokenUnavailable], what: str = "the client secret") -> str:
     if not text or len(text) > MAX_BYTES:
-        raise error("the client secret is empty or too long")
+        raise error(f"{what} is empty or too long")
     return text

@@ -29,8 +29,8 @@ class FeedPage:
 
     `snapshot`: forget what you had, this is the beginning of everything. `more`: ask again at once. The reader
     knows every revocation acknowledged until `as_of_ms` once it has read all that was not there before: by its own
-    clock, until `known_after_ms` after it asked, which is before it asked where that is negative. `jwks` is the digest of
-    the JWK Set as it is published now.
+    clock, until `known_after_ms` after it asked, which is before it asked where that is negative. `jwks` is the digest
+    of the JWK Set as it is published now.
     """
 
     position: int

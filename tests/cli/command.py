@@ -24,6 +24,13 @@ class CommandLine:
         assert result.stderr == ""
         return result.stdout
 
+    def warned(self, *arguments: str) -> list[str]:
+        """Run a command that must succeed, and return its warnings, which stand on stderr."""
+        result = self.run(*arguments)
+        assert result.exit_code == 0, result.output
+        assert "warning" not in result.stdout
+        return result.stderr.splitlines()
+
     def json(self, *arguments: str, stdin: str | bytes | None = None) -> Any:
         """Run a command with `--json` that must succeed and return the document."""
         return json.loads(self.text(*arguments, "--json", stdin=stdin))

@@ -9,6 +9,8 @@ API = "https://api.example.com"
 
 def test_create_prints_the_client_with_its_secret(cli: CommandLine) -> None:
     """Each option of create stands in the document, under the management API's names."""
+    for identifier in (API, "urn:b"):
+        cli.json("resources", "create", "--identifier", identifier)
     client = cli.json(
         *("clients", "create", "--name", "billing", "--client-id", "bill", "--scope", "read write"),
         *("--default-scope", "read", "--audience", API, "--audience", "urn:b", "--default-audience", "urn:b"),
@@ -72,6 +74,7 @@ def test_update_changes_what_is_given_and_merges_metadata(cli: CommandLine) -> N
 
 def test_update_can_take_things_away(cli: CommandLine) -> None:
     """Lists, defaults and lifetimes can be removed again."""
+    cli.json("resources", "create", "--identifier", API)
     rights = ("--scope", "a b", "--default-scope", "a", "--audience", API, "--default-audience", API, "--ttl", "60")
     client = cli.json("clients", "create", "--name", "n", *rights)
     less = ("--no-default-scope", "--no-audience", "--ttl", "default")
@@ -111,12 +114,59 @@ def test_disable_enable_and_delete(cli: CommandLine) -> None:
 
 
 def test_refusals_name_the_field_on_one_line(cli: CommandLine) -> None:
-    """All fields at fault stand on the one line of the refusal."""
+    """All options at fault stand on the one line of the refusal, with what they were given."""
     line = cli.refusal("clients", "create", "--name", "n", "--audience", "no uri", "--ttl", "90000")
-    assert "audiences.0: is not an absolute URI" in line
-    assert "access_token_ttl_seconds: " in line
+    assert "--audience 'no uri': is not an absolute URI" in line
+    assert "--ttl 90000: is more than this server's 86400" in line
+    assert "--name '': should have at least 1 character" in cli.refusal("clients", "create", "--name", "")
+    cli.json("clients", "create", "--name", "n", "--client-id", "c", "--scope", "a b", "--default-scope", "a")
+    assert "--default-scope: is not part of --scope" in cli.refusal("clients", "update", "c", "--scope", "b")
+
+
+def test_a_refusal_repeats_no_secret(cli: CommandLine) -> None:
+    """What is a secret, or has the form of one, is not shown again, whatever option it was given to."""
+    arguments = ("clients", "create", "--name", "n", "--client-id", "c", "--client-secret-stdin")
+    assert "hidden" not in cli.refusal(*arguments, stdin="hidden\n")
+    secret = cli.json("clients", "create", "--name", "n")["client_secret"]
+    assert secret not in cli.refusal("clients", "create", "--name", "n", "--client-id", secret)
+
+
+def test_a_client_that_exists_is_named_with_what_changes_it(cli: CommandLine) -> None:
+    """The refusal of an id that is taken has the way out."""
     cli.json("clients", "create", "--name", "n", "--client-id", "taken")
-    assert cli.refusal("clients", "create", "--name", "n", "--client-id", "taken")
+    line = cli.refusal("clients", "create", "--name", "n", "--client-id", "taken")
+    assert line == "Error: client 'taken' exists already; to change it: authserver clients update taken"
+
+
+def test_scope_may_be_repeated(cli: CommandLine) -> None:
+    """Each `--scope` and `--default-scope` adds to the others; one that is empty takes all away."""
+    scopes = ("--scope", "read write", "--scope", "admin", "--default-scope", "read", "--default-scope", "write")
+    client = cli.json("clients", "create", "--name", "n", "--client-id", "c", *scopes)
+    assert (client["scope"], client["default_scope"]) == ("read write admin", "read write")
+    assert cli.json("clients", "update", "c", "--scope", "read", "--scope", "write")["scope"] == "read write"
+    assert cli.json("clients", "update", "c", "--no-default-scope", "--scope", "")["scope"] == ""
+
+
+def test_what_is_seldom_meant_is_a_warning(cli: CommandLine) -> None:
+    """A comma in a scope, an audience that is not registered and a scope that it does not have: said on stderr."""
+    cli.json("resources", "create", "--identifier", API, "--scope", "read write")
+    create = ("clients", "create", "--name", "n", "--audience", API, "--json")
+    unknown = f"warning: {API} has no scope 'unknown' (it has read, write)"
+    assert cli.warned(*create, "--scope", "read unknown", "--client-id", "c") == [unknown]
+    assert cli.warned(*create, "--audience", "urn:b", "--scope", "x") == ["warning: urn:b is no registered resource"]
+    assert "a comma in its name" in cli.warned("clients", "create", "--name", "n", "--scope", "read,write")[0]
+    assert cli.warned("clients", "update", "c", "--scope", "read unknown") == [unknown]
+    assert cli.warned("clients", "update", "c", "--name", "m") == []
+
+
+def test_scopes_of_several_audiences(cli: CommandLine) -> None:
+    """One audience that knows the scope, or leaves scopes to its clients, is enough."""
+    for identifier, scope in (("urn:r", "read"), ("urn:w", "write"), ("urn:any", None)):
+        cli.json("resources", "create", "--identifier", identifier, *(("--scope", scope) if scope else ()))
+    create = ("clients", "create", "--name", "n", "--scope", "read write other")
+    (line,) = cli.warned(*create, "--audience", "urn:r", "--audience", "urn:w")
+    assert line == "warning: none of urn:r, urn:w has a scope 'other' (they have read, write)"
+    assert cli.warned(*create, "--audience", "urn:r", "--audience", "urn:any") == []
 
 
 def test_wrong_usage_ends_with_2(cli: CommandLine) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from authserver.cli.findings import Level, of_keys, of_metadata
+from authserver.cli.findings import Level, of_keys, of_metadata, of_refusal
 from authserver.cli.issuer_probe import metadata_url
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState, SigningKey
@@ -23,7 +23,7 @@ DAY = 86400
 
 
 @pytest.fixture(autouse=True)
-def _nobody_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nobody_serves(empty_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUTHSERVER_PORT", str(free_port()))
 
 
@@ -56,6 +56,41 @@ def test_without_settings_and_data_everything_is_missing(empty_dir: Path) -> Non
     assert "AUTHSERVER_SECRET_KEY" in problems["settings"]
     assert "no database" in problems["database"]
     assert not empty_dir.exists()
+
+
+def test_before_the_first_start_a_missing_database_is_a_warning(
+    empty_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all else is well nothing must be mended: the first start makes directory and database."""
+    monkeypatch.setenv("AUTHSERVER_ISSUER", "https://as.invalid")
+    monkeypatch.setenv("AUTHSERVER_SECRET_KEY", "k" * 40)
+    report = CommandLine().json("doctor")
+    found = {finding["check"]: finding for finding in report["findings"]}
+    assert (report["ok"], found["database"]["level"]) == (True, "warning")
+    assert "migrate up" in found["database"]["remedy"]
+    assert found["data directory"]["meaning"] == f"There is no {empty_dir} yet; a first start makes it."
+    assert not empty_dir.exists()
+
+
+def test_a_secret_file_that_everybody_may_read(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that a setting names is worth a warning when it is open to all."""
+    key = tmp_path / "key"
+    key.write_text("t" * 40)
+    key.chmod(0o644)
+    monkeypatch.setenv("AUTHSERVER_ADMIN_TOKEN_FILE", str(key))
+    assert "warning  secret files" in cli.text("doctor")
+    key.chmod(0o640)
+    assert "secret files" not in cli.text("doctor")
+
+
+@pytest.mark.parametrize(("extra", "check"), [("DATABASE_URL", "database"), ("REDIS_URL", "redis")])
+def test_a_driver_that_is_not_installed(extra: str, check: str) -> None:
+    """What the refusal says of installing it is the remedy."""
+    text = f"AUTHSERVER_{extra}: the client is not installed: pip install 'authserver[server,some]'."
+    finding = of_refusal(text, "Check disk space.")
+    assert (finding.check, finding.remedy) == (check, "Run: pip install 'authserver[server,some]'")
 
 
 def test_a_secret_that_others_may_read(cli: CommandLine, data_dir: Path) -> None:

@@ -28,7 +28,7 @@ def test_rotate_refuses_what_is_not_there(cli: CommandLine) -> None:
     """HS256 keys belong to a resource; an algorithm that nobody uses has no keys."""
     assert "--resource" in cli.usage("keys", "rotate", "--alg", "HS256")
     assert cli.refusal("keys", "rotate", "--alg", "PS256")
-    assert cli.refusal("keys", "rotate", "--resource", API) == "Error: no resource with this identifier"
+    assert f"no resource '{API}'" in cli.refusal("keys", "rotate", "--resource", API)
 
 
 def test_revoke_withdraws_a_key(cli: CommandLine) -> None:
@@ -62,7 +62,7 @@ def test_export_prints_pem(cli: CommandLine) -> None:
 )
 def test_revoke_sets_a_watermark_or_names_a_token(cli: CommandLine, option: str, value: str, kind: str) -> None:
     """Each kind of revocation, with who asked for it and why."""
-    revocation = cli.json("tokens", "revoke", option, value, "--reason", "leaked")
+    revocation = cli.json("tokens", "revoke", option, value, "--reason", "leaked", "--force")
     assert (revocation["kind"], revocation["value"], revocation["reason"]) == (kind, value, "leaked")
     assert revocation["actor"].startswith("cli:")
 
@@ -77,6 +77,24 @@ def test_revoke_takes_exactly_one_kind(cli: CommandLine) -> None:
     """None or two are wrong usage; a jti that no token of ours can have is refused."""
     assert "exactly one" in cli.usage("tokens", "revoke")
     assert "exactly one" in cli.usage("tokens", "revoke", "--all", "--client", "c")
-    assert "value: must be the jti" in cli.refusal("tokens", "revoke", "--jti", "x")
+    assert "--jti: must be the jti" in cli.refusal("tokens", "revoke", "--jti", "x")
     assert cli.refusal("tokens", "revoke", "--workspace", "another")
-    assert "reason: " in cli.refusal("tokens", "revoke", "--all", "--reason", "x" * 501)
+    assert "--reason: " in cli.refusal("tokens", "revoke", "--all", "--reason", "x" * 501)
+
+
+def test_revoke_refuses_what_is_not_known(cli: CommandLine) -> None:
+    """A typo in an emergency is no success; `--force` is for what was deleted; subjects cannot be known."""
+    line = cli.refusal("tokens", "revoke", "--client", "nobody")
+    assert line == "Error: no client 'nobody' is known here; --force revokes all the same"
+    assert "no credential 'cred_x' is known" in cli.refusal("tokens", "revoke", "--credential", "cred_x")
+    assert "no signing key 'k' is known" in cli.refusal("tokens", "revoke", "--kid", "k")
+    assert cli.json("tokens", "revoke", "--subject", "whoever")["kind"] == "subject"
+
+
+def test_revoke_takes_what_is_known(cli: CommandLine) -> None:
+    """A client, its credential and a signing key need no `--force`."""
+    client = cli.json("clients", "create", "--name", "n")
+    kid = cli.json("keys", "list")[0]["kid"]
+    known = (("--client", client["client_id"]), ("--credential", client["credential_id"]), ("--kid", kid))
+    for option, value in known:
+        assert cli.json("tokens", "revoke", option, value)["value"] == value

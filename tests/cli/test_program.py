@@ -69,7 +69,7 @@ def test_help_and_version_import_nothing_heavy(argument: str) -> None:
 def test_version(cli: CommandLine) -> None:
     """The version is that of the installed package."""
     number = importlib.metadata.version("authserver")
-    assert cli.text("version") == f"authserver {number}\n"
+    assert cli.text("version") == cli.text("--version") == f"authserver {number}\n"
     assert cli.json("version") == {"version": number}
 
 
@@ -86,7 +86,8 @@ def test_without_a_database_a_command_says_what_to_do_and_makes_none(empty_dir: 
     line = CommandLine().refusal("clients", "list")
     assert (
         line
-        == f"Error: no database at {empty_dir}/authserver.db: start the server once, or run `authserver migrate up`."
+        == f"Error: no database at {empty_dir}/authserver.db: start the server once, or run `authserver migrate up`, "
+        "or run this where the server runs, or set AUTHSERVER_DATA_DIR."
     )
     assert not empty_dir.exists()
 
@@ -145,9 +146,15 @@ def test_verbose_shows_the_audit_on_stderr(cli: CommandLine) -> None:
 
 
 def test_unknown_commands_are_wrong_usage(cli: CommandLine) -> None:
-    """A typo ends with 2 and the names at hand."""
-    assert "No such command" in cli.usage("client")
-    assert cli.usage("clients", "creat")
+    """A typo ends with 2 and what was meant."""
+    assert "No such command 'client'. Did you mean 'clients'?" in cli.usage("client")
+    assert "Did you mean 'create'?" in cli.usage("clients", "creat")
+
+
+def test_the_lists_of_commands_are_not_cut_short(cli: CommandLine) -> None:
+    """The first sentence of each command fits into the list of its group."""
+    for group in COMMANDS:
+        assert "..." not in cli.text(group, "--help").partition("\nCommands:")[2]
 
 
 def test_without_the_server_extra_one_line_says_how_to_install_it() -> None:

@@ -61,7 +61,7 @@ def test_list_show_and_delete(cli: CommandLine) -> None:
     assert cli.json("resources", "show", API)["identifier"] == API
     assert "ES256" in cli.text("resources", "show", API)
     cli.text("resources", "delete", API, "--yes")
-    assert cli.refusal("resources", "show", API) == "Error: no resource with this identifier"
+    assert cli.refusal("resources", "show", API) == f"Error: no resource '{API}'; see `authserver resources list`"
     assert "built-in" in cli.refusal("resources", "delete", "urn:authserver:admin")
 
 
@@ -75,12 +75,15 @@ def test_update_replaces_what_is_given(cli: CommandLine) -> None:
 
 
 def test_refusals(cli: CommandLine) -> None:
-    """An identifier that is taken or no URI, an unknown server or included scope: one line each."""
+    """An identifier that is taken or no URI, an unknown server or included scope: one line each, with the value."""
     cli.json("resources", "create", "--identifier", API)
-    assert cli.refusal("resources", "create", "--identifier", API)
-    assert "identifier: " in cli.refusal("resources", "create", "--identifier", "no uri")
-    assert "resource_servers.0: " in cli.refusal("resources", "create", "--identifier", "urn:b", "--server", "nobody")
-    assert "scopes: " in cli.refusal("resources", "create", "--identifier", "urn:b", "--scope", "a includes b")
+    taken = cli.refusal("resources", "create", "--identifier", API)
+    assert taken == f"Error: {API} exists already; to change it: authserver resources update {API}"
+    assert "--identifier 'no uri': " in cli.refusal("resources", "create", "--identifier", "no uri")
+    assert "--server: no client 'nobody'" in cli.refusal("resources", "update", API, "--server", "nobody")
+    line = cli.refusal("resources", "create", "--identifier", "urn:b", "--scope", "a includes b")
+    assert line == "Error: --scope: 'a' includes 'b', which is no scope of this resource"
+    assert "--scope: one name occurs twice" in cli.refusal("resources", "update", API, "--scope", "a a")
     assert "includes" in cli.usage("resources", "create", "--identifier", "urn:b", "--scope", "a includes")
     assert cli.usage("resources", "create", "--identifier", "urn:b", "--alg", "none")
 
@@ -103,7 +106,9 @@ def test_export_says_all_that_a_verifier_needs(cli: CommandLine, monkeypatch: py
             {"name": "write", "description": "Change", "includes": ["read"]},
         ],
     }
-    assert cli.refusal("resources", "export", "urn:unknown") == "Error: no resource with this identifier"
+    assert cli.refusal("resources", "export", "urn:unknown") == (
+        "Error: no resource 'urn:unknown'; see `authserver resources list`"
+    )
 
 
 def test_export_of_hs256_holds_the_secret_and_no_jwks_uri(cli: CommandLine) -> None:

@@ -31,6 +31,7 @@ def _soon(condition: Callable[[], bool]) -> bool:
 
 def test_a_new_client_gets_tokens_at_once(cli: CommandLine, server: RunningServer) -> None:
     """What the command line creates is known to the server by the next request."""
+    cli.run("resources", "create", "--identifier", API)
     client = cli.json("clients", "create", "--name", "n", "--scope", "read", "--audience", API)
     assert claims_of(server.token(client))["scope"] == "read"
 

@@ -77,6 +77,27 @@ def test_without_dev_everything_missing_or_unsafe_is_said_at_once(
     assert not empty_dir.exists()
 
 
+def test_who_has_set_nothing_is_told_how_to_begin(empty_dir: Path) -> None:
+    """The refusal of the first start says how to try it, and how to make a key."""
+    stderr = CommandLine().run("serve", "--port", str(free_port())).stderr
+    assert "authserver serve --dev" in stderr
+    assert "openssl rand -hex 32" in stderr
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_a_secret_file_that_cannot_be_read_is_one_line(
+    empty_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    """It is not said to be missing as well, and the reason is in plain words."""
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    monkeypatch.setenv("AUTHSERVER_ISSUER", "https://as.example")
+    monkeypatch.setenv("AUTHSERVER_SECRET_KEY_FILE", str(tmp_path / "key"))
+    line = CommandLine().refusal("serve", "--port", str(free_port()))
+    reason = "No such file or directory" if content is None else "not UTF-8"
+    assert line == f"Error: AUTHSERVER_SECRET_KEY_FILE: cannot read the file ({reason}); name a readable text file."
+
+
 def test_http_is_for_dev_only(empty_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An http issuer keeps a production server from starting."""
     monkeypatch.setenv("AUTHSERVER_ISSUER", "http://as.example")
@@ -90,6 +111,7 @@ def test_a_port_that_is_taken_is_one_line(empty_dir: Path) -> None:
         port = taken.getsockname()[1]
         line = CommandLine().refusal("serve", "--dev", "--port", str(port))
     assert line.startswith(f"Error: AUTHSERVER_PORT: cannot listen on 127.0.0.1:{port}")
+    assert line.endswith("choose another: --port N.")
     assert not empty_dir.exists()
 
 

@@ -65,7 +65,7 @@ class Registry:
         self.now_ms += seconds * 1000
 
     def require_fresh(self, grace_seconds: int) -> float:
-        """Return how long the test says that the database has been away; raise TemporarilyUnavailable past the grace."""
+        """Return how long the test says that the database has been away; raise past the grace."""
         if self.age_seconds > grace_seconds:
             raise TemporarilyUnavailable("too old")
         return self.age_seconds

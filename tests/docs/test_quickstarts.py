@@ -156,6 +156,15 @@ def test_what_is_only_shown_names_what_is_there(reader: Reader, name: str) -> No
         assert reader.server.get(path or "/.well-known/openid-configuration").status != 404, path
 
 
+def test_what_was_registered_for_one_page_serves_on_all() -> None:
+    """The first block is the same on every page that says so, or another one where the part is needed anyway."""
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in PAGES.glob("*.md") if path.stem != "README"}
+    registrations = {name: page.split("```console\n")[1].split("```")[0] for name, page in pages.items()}
+    skipped = {name for name, page in pages.items() if "Skip this part." in page}
+    assert skipped == pages.keys() - {"mcp"}
+    assert len({registrations[name] for name in skipped}) == 1
+
+
 @pytest.mark.parametrize("path", sorted(PAGES.glob("*.md")), ids=lambda path: path.stem)
 def test_links_lead_somewhere(path: Path) -> None:
     """A relative link names a file of the repository, and a heading in it."""

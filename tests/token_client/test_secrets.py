@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
@@ -107,11 +108,11 @@ def raising() -> str:
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff", b"x" * 5000])
 def test_a_file_without_a_secret_is_an_outage(scripted: ScriptedServer, tmp_path: Path, content: bytes | None) -> None:
-    """It may be there in a moment: TokenUnavailable, and no request."""
+    """It may be there in a moment: TokenUnavailable, which names the file, and no request."""
     file = tmp_path / "secret"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(TokenUnavailable, match="client secret"):
+    with pytest.raises(TokenUnavailable, match=f"client secret.*{re.escape(str(file))}"):
         scripted.credentials(client_secret=file).token()
     assert scripted.seen == []
 

@@ -41,6 +41,15 @@ def test_the_token_endpoint_is_found_by_the_issuer(scripted: ScriptedServer, pat
     assert len(scripted.resource_requests) == 1
 
 
+def test_metadata_of_another_issuer_name_both(scripted: ScriptedServer) -> None:
+    """What answers there, and what was asked for; a text that could steer a terminal is left out."""
+    issuer = publish(scripted, issuer="https://other.example")
+    with pytest.raises(TokenUnavailable, match=f"those of https://other.example, not of {issuer}"):
+        scripted.credentials(issuer=issuer).token()
+    with pytest.raises(TokenUnavailable, match="those of another issuer, not of"):
+        scripted.credentials(issuer=publish(scripted, issuer="\x1b[2J")).token()
+
+
 @pytest.mark.parametrize(
     "members",
     [
