@@ -1,10 +1,11 @@
-"""What the verifiers for asyncio and for threads have in common: everything but the waiting."""
+"""What the verifiers for asyncio and for threads have in common: everything but the waiting of threads."""
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,9 +13,10 @@ from typing import Any, Self
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof
+from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof, require_scopes
 from authserver.resource_server.claims import read_confirmation
 from authserver.resource_server.config import VerifierConfig, is_safe_url
+from authserver.resource_server.demands import NO_SCOPES
 from authserver.resource_server.engine import Engine
 from authserver.resource_server.errors import CannotVerify, InvalidToken, Refusal
 from authserver.resource_server.key_set import UnknownKey
@@ -166,6 +168,32 @@ class BaseVerifier:
             return False
         fresh = check.staleness_seconds() <= self._limits.max_staleness_seconds
         return fresh or self._limits.fail_open or not check.follows_revocations
+
+    async def verify_async(
+        self,
+        token: str,
+        *,
+        all_of: Iterable[str] = NO_SCOPES,
+        any_of: Iterable[str] = NO_SCOPES,
+        proof: Proof | None = None,
+    ) -> VerifiedToken:
+        """Return the token if it is good, has all the scopes of `all_of`, and one of `any_of` if any are named.
+
+        Scopes may be given as a list or as a text with spaces. A token that is bound to a key (`cnf`, RFC 7800) is
+        good only if `proof`, given that claim, returns True: the caller holds the key. Raises a Refusal, nothing else,
+        but TypeError for what are no scopes.
+        """
+        try:
+            outcome = self.attempt(token, proof)
+            while isinstance(outcome, Errand):
+                outcome = self.attempt(token, proof, found=await asyncio.wrap_future(outcome.future), fetched=True)
+            if all_of is not NO_SCOPES or any_of is not NO_SCOPES:  # None demands nothing, and is none
+                require_scopes(outcome, all_of=all_of, any_of=any_of)
+        except Refusal as refusal:
+            self.tally.note(refusal)
+            raise
+        self.tally.verified += 1
+        return outcome
 
     def attempt(
         self, token: str, proof: Proof | None, *, found: VerifiedToken | None = None, fetched: bool = False

@@ -14,7 +14,7 @@ from functools import cache, wraps
 from io import SEEK_END, BytesIO, RawIOBase
 from typing import Any, cast
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
@@ -22,7 +22,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.demands import exact_paths, scope_names
+from authserver.resource_server.demands import ScopeNames, exact_paths, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -71,33 +71,31 @@ class ResourceServerMiddleware:
         """Serve one request."""
         if self._is_async:
             return self._serve_async(request)
-        response = self._before(request)
+        response, demand = self._own_answer(request), self._demand(request)
+        if response is None and demand is not None:
+            response = _refused(_caller(request), demand, ())
         return cast("HttpResponseBase", self._get_response(request)) if response is None else response
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        if self._may_wait(request.path_info):
-            response = await sync_to_async(self._before, thread_sensitive=False)(request)
-        else:  # the threads may all be waiting for the authorization server
-            response = self._before(request)
+        response, demand = self._own_answer(request), self._demand(request)
+        if response is None and demand is not None:
+            response = await _refused_async(_caller(request), demand, ())
         return cast("HttpResponseBase", await self._get_response(request)) if response is None else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Answer a Refusal that a view has raised itself."""
         return _response(_caller(request).answer(exception)) if isinstance(exception, Refusal) else None
 
-    def _before(self, request: HttpRequest) -> HttpResponse | None:
-        """Return the answer, None if the views have to give it."""
+    def _own_answer(self, request: HttpRequest) -> HttpResponse | None:
+        """Return what is answered here; None for what the views have to answer, who may ask for the caller now."""
         path = request.path_info
         if path.startswith(WELL_KNOWN) and (answer := self._resource.own_answer(request.method, path)):
             return _response(answer)
-        caller = request.META[CALLER] = Caller(verifier(), self._resource, request.META, form=_form(request))
-        if self._require is None or path in self._except_paths:
-            return None
-        return _refused(caller, self._require, ())
+        request.META[CALLER] = Caller(verifier(), self._resource, request.META, form=_form(request))
+        return None
 
-    def _may_wait(self, path: str) -> bool:
-        """Tell whether `_before` may ask the verifier, which an event loop cannot wait for."""
-        return path.startswith(WELL_KNOWN) or (self._require is not None and path not in self._except_paths)
+    def _demand(self, request: HttpRequest) -> ScopeNames | None:
+        return None if request.path_info in self._except_paths else self._require
 
 
 def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Callable[[View], View]:
@@ -115,7 +113,7 @@ def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Ca
 
         @wraps(view)
         async def guarded_async(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            response = await sync_to_async(_refused, thread_sensitive=False)(_caller(request), needed, choice)
+            response = await _refused_async(_caller(request), needed, choice)
             return await view(request, *args, **kwargs) if response is None else response
 
         return guarded_async if iscoroutinefunction(view) else guarded
@@ -134,6 +132,14 @@ def current_token(request: HttpRequest) -> VerifiedToken:
 def _refused(caller: Caller, all_of: Collection[str], any_of: Collection[str]) -> HttpResponse | None:
     try:
         caller.require(all_of, any_of=any_of)
+    except Refusal as refusal:
+        return _response(caller.answer(refusal))
+    return None
+
+
+async def _refused_async(caller: Caller, all_of: Collection[str], any_of: Collection[str]) -> HttpResponse | None:
+    try:
+        await caller.require_async(all_of, any_of)
     except Refusal as refusal:
         return _response(caller.answer(refusal))
     return None

@@ -48,31 +48,7 @@ class Verifier(BaseVerifier):
         """End the thread and the connections."""
         await asyncio.to_thread(self.engine.close)
 
-    async def verify(
-        self,
-        token: str,
-        *,
-        all_of: Iterable[str] = NO_SCOPES,
-        any_of: Iterable[str] = NO_SCOPES,
-        proof: Proof | None = None,
-    ) -> VerifiedToken:
-        """Return the token if it is good, has all the scopes of `all_of`, and one of `any_of` if any are named.
-
-        Scopes may be given as a list or as a text with spaces. A token that is bound to a key (`cnf`, RFC 7800) is
-        good only if `proof`, given that claim, returns True: the caller holds the key. Raises a Refusal, nothing else,
-        but TypeError for what are no scopes.
-        """
-        try:
-            outcome = self.attempt(token, proof)
-            while isinstance(outcome, Errand):
-                outcome = self.attempt(token, proof, found=await asyncio.wrap_future(outcome.future), fetched=True)
-            if all_of is not NO_SCOPES or any_of is not NO_SCOPES:  # None demands nothing, and is none
-                require_scopes(outcome, all_of=all_of, any_of=any_of)
-        except Refusal as refusal:
-            self.tally.note(refusal)
-            raise
-        self.tally.verified += 1
-        return outcome
+    verify = BaseVerifier.verify_async
 
 
 class ThreadVerifier(BaseVerifier):
@@ -110,7 +86,7 @@ class ThreadVerifier(BaseVerifier):
         any_of: Iterable[str] = NO_SCOPES,
         proof: Proof | None = None,
     ) -> VerifiedToken:
-        """Return the token if it is good, as `Verifier.verify` does."""
+        """Return the token if it is good, as `verify_async` does, which an event loop may wait for as well."""
         try:
             outcome = self.attempt(token, proof)
             while isinstance(outcome, Errand):

@@ -109,18 +109,26 @@ class Caller:
 
     def require(self, all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES) -> VerifiedToken:
         """Return the access token if it is good now and has these scopes; raise a Refusal."""
+        self.token = self._verifier.verify(self._bearer_token(), all_of=all_of, any_of=any_of)
+        return self.token
+
+    async def require_async(self, all_of: Collection[str], any_of: Collection[str]) -> VerifiedToken:
+        """Do the same for a view that runs in an event loop: whatever it waits for, it takes no thread."""
+        self.token = await self._verifier.verify_async(self._bearer_token(), all_of=all_of, any_of=any_of)
+        return self.token
+
+    def answer(self, refusal: Refusal) -> Answer:
+        """Return what a refused request is answered with."""
+        return self._resource.refuse(refusal)
+
+    def _bearer_token(self) -> str:
         if not self._bearer:
             self._bearer = bearer_token(
                 () if self._authorization is None else (self._authorization,),
                 query=self._query,
                 form=self._form,
             )
-        self.token = self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)
-        return self.token
-
-    def answer(self, refusal: Refusal) -> Answer:
-        """Return what a refused request is answered with."""
-        return self._resource.refuse(refusal)
+        return self._bearer
 
 
 class Begun:

@@ -190,13 +190,21 @@ class Reset:
     readline = read
 
 
-@pytest.mark.parametrize("setting", [{}, {"require": "read", "except_paths": ["/health"]}])
-def test_an_open_view_waits_for_no_thread(deployment: Deployment, setting: dict[str, Any]) -> None:
-    """The threads of an event loop may all be busy with callers whose tokens cannot be judged at once."""
+@pytest.mark.parametrize("setting", [{}, {"require": "read", "except_paths": ["/health"]}, {"require": "read"}])
+@pytest.mark.parametrize("guarded", [False, True])
+def test_no_view_in_an_event_loop_waits_for_a_thread(
+    deployment: Deployment,
+    setting: dict[str, Any],
+    guarded: bool,  # noqa: FBT001
+) -> None:
+    """The threads of an event loop may all be busy; nor does one stand still for a token that cannot be judged yet."""
     free = threading.Event()
 
-    async def view(_: HttpRequest) -> HttpResponse:
+    async def well(_: HttpRequest) -> HttpResponse:
         return HttpResponse("well")
+
+    view: Any = require("read")(well) if guarded else well
+    request = RequestFactory().get("/health", headers=deployment.bearer("read"))
 
     async def while_all_are_busy() -> None:
         loop = asyncio.get_running_loop()
@@ -205,7 +213,7 @@ def test_an_open_view_waits_for_no_thread(deployment: Deployment, setting: dict[
         try:
             async with asyncio.timeout(10):
                 middleware: Any = ResourceServerMiddleware(view)
-                assert (await middleware(RequestFactory().get("/health"))).content == b"well"
+                assert (await middleware(request)).content == b"well"
         finally:
             free.set()
             await busy
