@@ -139,7 +139,7 @@ def _refused(caller: Caller, all_of: Collection[str], any_of: Collection[str]) -
 
 async def _refused_async(caller: Caller, all_of: Collection[str], any_of: Collection[str]) -> HttpResponse | None:
     try:
-        await caller.require_async(all_of, any_of)
+        await caller.require_async(all_of, any_of=any_of)
     except Refusal as refusal:
         return _response(caller.answer(refusal))
     return None

@@ -29,7 +29,7 @@ from authserver.resource_server.errors import CannotVerify, InvalidToken
 from authserver.resource_server.follower import Follower
 from authserver.resource_server.key_follower import Counts
 from authserver.resource_server.life import Life, Outcome
-from authserver.resource_server.patience import REFUSED_SECONDS, Patience
+from authserver.resource_server.patience import LONGEST_OBEYED_SECONDS, REFUSED_SECONDS, Patience
 from authserver.resource_server.source import Connection, SourceFailed
 from authserver.resource_server.token import VerifiedToken
 
@@ -38,7 +38,6 @@ T = TypeVar("T")
 START_SECONDS = 5.0
 
 _LONGEST_WAIT_SECONDS = 10
-_LONGEST_OBEYED_SECONDS = 30
 _PAUSE_SECONDS = 1.0
 _MAX_SEEKING = 100
 
@@ -189,7 +188,7 @@ class Engine:
                 self.has_learnt = False
 
     async def _go_on_learning(self, life: Life) -> None:
-        patience = Patience(longest_obeyed_seconds=min(_LONGEST_OBEYED_SECONDS, self._limits.max_staleness_seconds / 3))
+        patience = Patience(longest_obeyed_seconds=min(LONGEST_OBEYED_SECONDS, self._limits.max_staleness_seconds / 3))
         known = ""
         outcome: Outcome
         while True:

@@ -12,15 +12,13 @@ from collections.abc import Callable
 
 from authserver.resource_server.check import TokenCheck
 from authserver.resource_server.key_follower import Counts, KeyFollower
-from authserver.resource_server.patience import Patience
+from authserver.resource_server.patience import LONGEST_OBEYED_SECONDS, Patience
 from authserver.resource_server.source import Source, SourceFailed
 
 _KEYS_PAUSE_SECONDS = 0.5
 #: After so many fetches of another JWK Set than the feed names, somebody should look at what lies between.
 _OTHER_KEYS_TOLD = 20
 _OTHER_KEYS = "the JWK Set is not the one that the feed names: is it cached, or rewritten, on its way here?"
-
-_LONGEST_OBEYED_SECONDS = 30
 
 _log = logging.getLogger("authserver.resource_server")
 
@@ -127,8 +125,11 @@ class Follower:
 
         A server that has not heard of a withdrawn key, or a cache, may still give the set from before.
         """
-        patience, tries = Patience(longest_obeyed_seconds=_LONGEST_OBEYED_SECONDS), 0
+        patience, pause, tries = Patience(longest_obeyed_seconds=LONGEST_OBEYED_SECONDS), 0.0, 0
         while not self.keys.are_those_of(self._jwks):
+            if tries == _OTHER_KEYS_TOLD:
+                _log.warning(_OTHER_KEYS)
+            await asyncio.sleep(pause)
             pause, tries = _KEYS_PAUSE_SECONDS, tries + 1
             try:
                 await self.keys.fetch()
@@ -136,8 +137,3 @@ class Follower:
                 pause = max(pause, patience.after(failure))
                 if tries == 1:
                     _log.warning("the keys that the feed names cannot be fetched: %s", failure)
-            if self.keys.are_those_of(self._jwks):
-                return
-            if tries == _OTHER_KEYS_TOLD:
-                _log.warning(_OTHER_KEYS)
-            await asyncio.sleep(pause)

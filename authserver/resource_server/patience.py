@@ -8,6 +8,9 @@ from authserver.resource_server.source import SourceFailed
 
 REFUSED_SECONDS = 10.0
 
+#: A Retry-After of more is not obeyed to its end.
+LONGEST_OBEYED_SECONDS = 30
+
 _FIRST_SECONDS = 0.05
 _LONGEST_SECONDS = 2.0
 

@@ -112,7 +112,9 @@ class Caller:
         self.token = self._verifier.verify(self._bearer_token(), all_of=all_of, any_of=any_of)
         return self.token
 
-    async def require_async(self, all_of: Collection[str], any_of: Collection[str]) -> VerifiedToken:
+    async def require_async(
+        self, all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES
+    ) -> VerifiedToken:
         """Do the same for a view that runs in an event loop: whatever it waits for, it takes no thread."""
         self.token = await self._verifier.verify_async(self._bearer_token(), all_of=all_of, any_of=any_of)
         return self.token
