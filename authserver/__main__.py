@@ -14,7 +14,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "authserver":
             raise
-        sys.exit(f"Error: {error.name} is missing; the server needs: pip install 'authserver[server]'")
+        sys.exit(f"Error: {error.name} is missing; for a server, install authserver with its extra [server]")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from authserver.core.errors import ConfigurationError
 from authserver.core.resource import SigningAlg
+from authserver.core.text_file import UnreadableFile, read_text
 from authserver.endpoints.forward_rules_file import read_rules
 
 PREFIX = "AUTHSERVER_"
@@ -30,6 +31,7 @@ FILE_SETTINGS = ("secret_key", "admin_token", "database_url", "redis_url")
 #: Those that a running server takes over when their file changes.
 RELOADED_SETTINGS = ("secret_key", "admin_token")
 
+_MAX_FILE_BYTES = 64 * 1024
 _LIST = re.compile(r"[\s,]+")
 _ISSUER = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?")
 
@@ -217,13 +219,10 @@ def read_reloaded(environment: Mapping[str, str] | None = None) -> Settings:
 
 def _read_file(name: str, path: str, problems: list[str]) -> str:
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        reason = error.strerror or "no reason given"
-    except UnicodeDecodeError:
-        reason = "not UTF-8"
-    problems.append(f"{name}: cannot read the file ({reason}); name a readable text file.")
-    return ""
+        return read_text(Path(path), max_bytes=_MAX_FILE_BYTES).strip()
+    except UnreadableFile as reason:
+        problems.append(f"{name}: cannot read the file ({reason}); name a readable text file.")
+        return ""
 
 
 def production_problems(settings: Settings) -> list[str]:

@@ -170,7 +170,7 @@ async def _beacon(settings: Settings) -> RedisBeacon | None:
         from authserver.storage.redis_beacon import RedisBeacon  # noqa: PLC0415 - loaded only when asked for
     except ModuleNotFoundError:
         raise ConfigurationError(
-            "AUTHSERVER_REDIS_URL: the Redis client is not installed: pip install 'authserver[server,redis]'."
+            "AUTHSERVER_REDIS_URL: the Redis client is missing: install authserver with its extras [server,redis]."
         ) from None
 
     beacon = RedisBeacon(url=settings.redis_url.get_secret_value())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from authserver.core.signing_key import KeyState, SigningKey
 from authserver.settings import Settings, common_problems, production_problems
 from authserver.storage.migrate import MigrationStatus
 
-_INSTALL = re.compile(r"pip install '[^']+'")
+_EXTRAS = "with its extras ["
 
 SECONDS_PER_DAY = 86400
 MAX_SKEW_SECONDS = 60
@@ -112,9 +111,8 @@ def of_missing_database(path: Path, *, all_well: bool) -> Finding:
 def of_refusal(text: str, remedy: str) -> Finding:
     """Pass on why a database, or a Redis, cannot be used; the `remedy` is for what does not bring one of its own."""
     check = "redis" if text.startswith("AUTHSERVER_REDIS_URL") else "database"
-    install = _INSTALL.search(text)
-    if install:
-        return problem(check, text, f"Run: {install[0]}")
+    if _EXTRAS in text:
+        return problem(check, text, "Install authserver again, with the extras that it names.")
     return problem(check, text, "Correct AUTHSERVER_REDIS_URL, or start Redis." if check == "redis" else remedy)
 
 

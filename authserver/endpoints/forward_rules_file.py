@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from authserver.core.errors import ConfigurationError
+from authserver.core.text_file import UnreadableFile, read_text
 from authserver.endpoints.forward_rules import Rules, RulesRefused, parse_rules
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -16,12 +17,8 @@ def read_rules(path: Path, *, setting: str = "AUTHSERVER_FORWARD_AUTH_RULES") ->
     Raises ConfigurationError with one line for each fault, its place in it.
     """
     try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigurationError(f"{setting}: the file is larger than {MAX_FILE_BYTES} bytes.")
-        return parse_rules(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{setting}: cannot read the file ({type(error).__name__}); name a readable JSON file."
-        ) from None
+        return parse_rules(read_text(path, max_bytes=MAX_FILE_BYTES))
+    except UnreadableFile as reason:
+        raise ConfigurationError(f"{setting}: cannot read the file ({reason}); name a readable JSON file.") from None
     except RulesRefused as refused:
         raise ConfigurationError(*(f"{setting}: {problem}." for problem in refused.problems)) from None

@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
+from authserver.core.text_file import UnreadableFile, read_text
 from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof, require_scopes
 from authserver.resource_server.claims import read_confirmation
 from authserver.resource_server.config import VerifierConfig, is_safe_url
@@ -25,6 +26,8 @@ from authserver.resource_server.token import VerifiedToken
 
 #: Where the verifier configuration is: a file, a URL of the authorization server, or the document itself.
 ConfigSource = str | Path | Mapping[str, Json]
+
+_MAX_SECRET_BYTES = 4096
 
 
 class Introspection(StrEnum):
@@ -274,6 +277,6 @@ def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
 
 def _secret(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: the client secret cannot be read ({type(error).__name__})") from None
+        return read_text(path, max_bytes=_MAX_SECRET_BYTES).strip()
+    except UnreadableFile as reason:
+        raise ConfigurationError(f"{path}: the client secret cannot be read ({reason})") from None

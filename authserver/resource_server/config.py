@@ -17,10 +17,12 @@ from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
 from authserver.core.resource import SigningAlg
 from authserver.core.scope import Inclusion, close_inclusion
+from authserver.core.text_file import UnreadableFile, read_text
 from authserver.jose.compact import decode_segment
 from authserver.jose.errors import TokenRefused
 
 MIN_SECRET_BYTES = 32
+MAX_DOCUMENT_BYTES = 256 * 1024
 
 #: A `typ` of the document, and the spellings of it that a header may have (RFC 9068 §4, RFC 7515 §4.1.9).
 _TYPES = {"at+jwt": frozenset(("at+jwt", "application/at+jwt")), "JWT": frozenset(("JWT",))}
@@ -48,12 +50,13 @@ class VerifierConfig:
     @classmethod
     def read(cls, path: Path, *, allow_http: bool = False) -> VerifierConfig:
         """Return the configuration in a file; raise ConfigurationError as `of` does."""
+        advice = "write it with `authserver resources export`"
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise ConfigurationError(
-                f"{path}: cannot be read as JSON ({type(error).__name__}); write it with `authserver resources export`"
-            ) from None
+            document = json.loads(read_text(path, max_bytes=MAX_DOCUMENT_BYTES))
+        except UnreadableFile as reason:
+            raise ConfigurationError(f"{path}: cannot be read ({reason}); {advice}") from None
+        except (ValueError, RecursionError):
+            raise ConfigurationError(f"{path}: is no JSON; {advice}") from None
         return cls.of(document, allow_http=allow_http)
 
     @classmethod

@@ -20,7 +20,7 @@ import httpx2
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
 from authserver.jose.errors import TokenRefused
-from authserver.resource_server.config import VerifierConfig
+from authserver.resource_server.config import MAX_DOCUMENT_BYTES, VerifierConfig
 from authserver.resource_server.revocations import FeedPage
 from authserver.resource_server.strict_json import read_object
 
@@ -104,7 +104,7 @@ class Source:
 
     async def configuration(self, url: str) -> VerifierConfig:
         """Fetch the verifier configuration. Raises SourceFailed, or ConfigurationError for one that cannot be used."""
-        document = _json(await self._get(url, limit=MAX_ANSWER_BYTES))
+        document = _json(await self._get(url, limit=MAX_DOCUMENT_BYTES))
         try:
             return VerifierConfig.of(document, allow_http=self._connection.allow_http)
         except ConfigurationError as error:

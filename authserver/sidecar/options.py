@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from authserver.core.errors import ConfigurationError
+from authserver.core.text_file import UnreadableFile, read_text
 from authserver.endpoints.forward_rules import Rules
 from authserver.endpoints.forward_rules_file import read_rules
 from authserver.resource_server import Verifier
@@ -85,11 +86,9 @@ def _secret(options: Options) -> str:
             )
         return options.client_secret
     try:
-        with file.open("rb") as opened:
-            text = opened.read(MAX_SECRET_BYTES + 1).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"--client-secret-file: cannot read {file} ({type(error).__name__}).") from None
-    secret = text.strip()
-    if not secret or len(text) > MAX_SECRET_BYTES:
-        raise ConfigurationError(f"--client-secret-file: {file} is empty, or too long for a secret.")
+        secret = read_text(file, max_bytes=MAX_SECRET_BYTES).strip()
+    except UnreadableFile as reason:
+        raise ConfigurationError(f"--client-secret-file: cannot read {file} ({reason}).") from None
+    if not secret:
+        raise ConfigurationError(f"--client-secret-file: {file} is empty.")
     return secret

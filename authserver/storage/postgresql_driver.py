@@ -12,7 +12,7 @@ try:
     import asyncpg  # type: ignore[import-untyped]
 except ModuleNotFoundError:
     raise ConfigurationError(
-        "AUTHSERVER_DATABASE_URL: PostgreSQL needs a driver: pip install 'authserver[server,postgresql]'",
+        "AUTHSERVER_DATABASE_URL: the driver is missing: install authserver with its extras [server,postgresql].",
     ) from None
 
 __all__ = ["asyncpg", "open_connection"]

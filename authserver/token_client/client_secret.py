@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from authserver.core.text_file import UnreadableFile, read_text
 from authserver.token_client.errors import TokenUnavailable
 
 MAX_BYTES = 4096
@@ -27,12 +28,9 @@ def secret_source(secret: str | Path | Callable[[], str]) -> SecretSource:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode()
-    except OSError as error:
-        raise TokenUnavailable(f"the file of the client secret, {path}, cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise TokenUnavailable(f"the file of the client secret, {path}, is not UTF-8") from None
+        text = read_text(path, max_bytes=MAX_BYTES)
+    except UnreadableFile as reason:
+        raise TokenUnavailable(f"the file of the client secret, {path}, cannot be read: {reason}") from None
     return _checked(text.rstrip("\r\n"), TokenUnavailable, f"the client secret in {path}")
 
 

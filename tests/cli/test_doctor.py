@@ -88,9 +88,9 @@ def test_a_secret_file_that_everybody_may_read(
 @pytest.mark.parametrize(("extra", "check"), [("DATABASE_URL", "database"), ("REDIS_URL", "redis")])
 def test_a_driver_that_is_not_installed(extra: str, check: str) -> None:
     """What the refusal says of installing it is the remedy."""
-    text = f"AUTHSERVER_{extra}: the client is not installed: pip install 'authserver[server,some]'."
+    text = f"AUTHSERVER_{extra}: the driver is missing: install authserver with its extras [server,some]."
     finding = of_refusal(text, "Check disk space.")
-    assert (finding.check, finding.remedy) == (check, "Run: pip install 'authserver[server,some]'")
+    assert (finding.check, finding.remedy) == (check, "Install authserver again, with the extras that it names.")
 
 
 def test_a_secret_that_others_may_read(cli: CommandLine, data_dir: Path) -> None:
