@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from authserver.core.client import Client
 from authserver.core.resource import Resource
@@ -21,9 +21,14 @@ def of_client(client: Client, resources: Sequence[Resource]) -> Iterator[str]:
         yield from _unknown(client.scope, named)
 
 
-def _commas(scopes: Scopes) -> Iterator[str]:
+def of_resource(resource: Resource) -> Iterator[str]:
+    """Judge the names of a resource's scopes."""
+    yield from _commas(scope.name for scope in resource.scopes)
+
+
+def _commas(names: Iterable[str]) -> Iterator[str]:
     """Tell of names with a comma, which RFC 6749 §3.3 allows."""
-    for name in scopes:
+    for name in names:
         if "," in name:
             yield f"'{name}' is one scope, with a comma in its name; a space separates scopes"
 

@@ -10,6 +10,7 @@ import click
 from authserver.admin.resources import ResourceView, WrittenResourceView
 from authserver.administration.actor import Actor
 from authserver.administration.verbs import Verbs
+from authserver.cli import cautions
 from authserver.cli.options import (
     Decorator,
     SecondsOrDefault,
@@ -21,7 +22,7 @@ from authserver.cli.options import (
     together,
     yes_option,
 )
-from authserver.cli.output import document_of, print_json, print_rows, print_table
+from authserver.cli.output import document_of, print_json, print_rows, print_table, warn
 from authserver.cli.refusals import in_options, unless_taken
 from authserver.cli.session import administer
 from authserver.core.client import Json
@@ -146,6 +147,7 @@ def create(*, identifier: str, as_json: bool, **policy: Any) -> None:
     with in_options(document), unless_taken(identifier, f"authserver resources update {shlex.quote(identifier)}"):
         resource, secret = administer(lambda admin, actor: admin.resources.create(actor, document))
     _print_resource(WrittenResourceView.of(resource, hs256_secret=secret), as_json=as_json)
+    warn(cautions.of_resource(resource))
 
 
 @resources.command("list", epilog=example("authserver resources list"))
@@ -194,6 +196,8 @@ def update(uri: str, *, no_scope: bool, no_server: bool, as_json: bool, **policy
     with in_options(patch):
         resource, secret = administer(change)
     _print_resource(WrittenResourceView.of(resource, hs256_secret=secret), as_json=as_json)
+    if patch.get("scopes"):
+        warn(cautions.of_resource(resource))
 
 
 @resources.command(epilog=example("authserver resources delete https://api.example.com --yes"))

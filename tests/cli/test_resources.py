@@ -43,7 +43,7 @@ def test_create_prints_the_resource(cli: CommandLine) -> None:
         ("read write", [("read", "", []), ("write", "", [])]),
         ("read -- See things", [("read", "See things", [])]),
         ("includes", [("includes", "", [])]),
-        ("a:b,c>d=* includes includes -- x -- y", [("a:b,c>d=*", "x -- y", ["includes"])]),
+        ("a:b;c>d=* includes includes -- x -- y", [("a:b;c>d=*", "x -- y", ["includes"])]),
     ],
 )
 def test_scope_syntax(cli: CommandLine, written: str, scopes: list[tuple[str, str, list[str]]]) -> None:
@@ -72,6 +72,14 @@ def test_update_replaces_what_is_given(cli: CommandLine) -> None:
     assert (changed["name"], changed["access_token_ttl_seconds"]) == ("new", None)
     assert cli.json("resources", "update", API, "--no-scope")["scopes"] == []
     assert "Nothing to change" in cli.usage("resources", "update", API)
+
+
+def test_a_comma_in_a_scope_is_a_warning(cli: CommandLine) -> None:
+    """`read,write` is one name (RFC 6749 §3.3), and seldom meant; what was said once is not said again."""
+    (line,) = cli.warned("resources", "create", "--identifier", API, "--scope", "read,write")
+    assert line == "warning: 'read,write' is one scope, with a comma in its name; a space separates scopes"
+    assert cli.warned("resources", "update", API, "--name", "orders") == []
+    assert cli.warned("resources", "update", API, "--scope", "read,write") == [line]
 
 
 def test_refusals(cli: CommandLine) -> None:
