@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import statistics
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -213,7 +214,8 @@ def test_int_10_both_gone(tmp_path: Path, fault: str) -> None:
             assert tally.wrong == []
             first, *later = tally.introspection_seconds  # the first one meets both
             assert first < 1
-            assert max(later) < 0.35
+            assert statistics.median(later) < 0.3
+            assert max(later) < 1
             time.sleep(AWAY_SECONDS)
             assert server.process.poll() is None
             bring_back(fault, redis, database)

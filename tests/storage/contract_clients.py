@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from authserver.core.client import ClientStatus, SecretState
-from authserver.core.errors import Conflict, NotFound, PreconditionFailed
+from authserver.core.errors import Conflict, NotFound, PreconditionFailed, TemporarilyUnavailable
 
 from .subjects import NOW, Contract, Stores, a_client, a_resource, a_secret, changes_since
 
@@ -69,8 +69,11 @@ class ClientContract(Contract):
         async def scenario(stores: Stores) -> None:
             creates = (stores.clients.add(a_client(client_name=str(n))) for n in range(50))
             outcomes = await asyncio.gather(*creates, return_exceptions=True)
-            assert outcomes.count(None) == 1
-            assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 49
+            refusals = [outcome for outcome in outcomes if outcome is not None]
+            assert len(refusals) == 49
+            # A machine with too much to do may have no time for some of them, and says so.
+            assert all(isinstance(refusal, Conflict | TemporarilyUnavailable) for refusal in refusals)
+            assert any(isinstance(refusal, Conflict) for refusal in refusals)
             assert await stores.changes.position() == 1
 
         self.run(scenario)

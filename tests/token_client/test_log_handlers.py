@@ -52,6 +52,7 @@ def go() -> Iterator[threading.Event]:
     event = threading.Event()
     yield event
     event.set()
+    wait_for(lambda: "token-fetch" not in {thread.name for thread in threading.enumerate()}, "the last fetch to end")
 
 
 def busy(_: object) -> Reply:
