@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 
+from authserver.core.fork import tell_after_fork
+
 BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 DEFAULT_WORKSPACE = "default"
@@ -41,11 +43,11 @@ class _RandomPool:
     A forked process starts with an empty pool, so that no two processes ever share bytes.
     """
 
-    __slots__ = ("_bytes", "_offset")
+    __slots__ = ("__weakref__", "_bytes", "_offset")
 
     def __init__(self) -> None:
         self._bytes, self._offset = b"", 0
-        os.register_at_fork(after_in_child=self.clear)
+        tell_after_fork(self)
 
     def __call__(self) -> bytes:
         if self._offset + _TOKEN_RANDOM_BYTES > len(self._bytes):
@@ -54,7 +56,7 @@ class _RandomPool:
         self._offset += _TOKEN_RANDOM_BYTES
         return taken
 
-    def clear(self) -> None:
+    def after_fork(self) -> None:
         """Forget the bytes at hand."""
         self._bytes, self._offset = b"", 0
 
@@ -63,7 +65,10 @@ _random_bytes = _RandomPool()
 
 
 def token_id_bytes(token_id: str) -> bytes:
-    """Return the 16 bytes of a UUID in its canonical form; raise ValueError for anything else."""
+    """Return the 16 bytes of a UUID written in 36 characters; raise ValueError for what cannot be one.
+
+    Where the hyphens are is not looked at: whoever asks has read the id in a token that was signed.
+    """
     value = bytes.fromhex(token_id.replace("-", ""))
     if len(token_id) != _UUID_LENGTH or len(value) != _UUID_BYTES:
         raise ValueError("not a UUID")

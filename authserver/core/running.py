@@ -13,7 +13,10 @@ INSIST_SECONDS = 1.0
 
 @asynccontextmanager
 async def running(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run each of `work` as a task until the block is left; then cancel them all and wait for their end."""
+    """Run each of `work` as a task until the block is left; then cancel them all and wait for their end.
+
+    What one of them failed with is raised then, not before: work that must go on handles its failures itself.
+    """
     tasks = [asyncio.create_task(one) for one in work]
     try:
         yield

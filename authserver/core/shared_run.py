@@ -28,13 +28,24 @@ class SharedRun:
         await asyncio.shield(self._waiting)
 
     async def _run(self) -> None:
-        while self._waiting is not None:
-            outcome, self._waiting = self._waiting, None
-            try:
-                await self._operation()
-            except BaseException as error:  # noqa: BLE001 - handed on to every caller
-                outcome.set_exception(error)
-                outcome.exception()  # a caller that went away is no unheard error
-            else:
-                outcome.set_result(None)
-        self._runner = None
+        try:
+            while self._waiting is not None:
+                outcome, self._waiting = self._waiting, None
+                await self._run_for(outcome)
+        finally:
+            self._runner = None
+            if self._waiting is not None:  # the event loop is about to end, and nobody runs for them any more
+                self._waiting.cancel()
+                self._waiting = None
+
+    async def _run_for(self, outcome: asyncio.Future[None]) -> None:
+        try:
+            await self._operation()
+        except asyncio.CancelledError:
+            outcome.cancel()
+            raise
+        except BaseException as error:  # noqa: BLE001 - handed on to every caller
+            outcome.set_exception(error)
+            outcome.exception()  # a caller that went away is no unheard error
+        else:
+            outcome.set_result(None)

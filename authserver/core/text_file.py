@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+MAX_SECRET_BYTES = 4096
+
 
 class UnreadableFile(Exception):
     """The file cannot be read; its text is the reason, without the path: "No such file or directory"."""
@@ -22,3 +24,11 @@ def read_text(path: Path, *, max_bytes: int) -> str:
         return content.decode()
     except UnicodeDecodeError:
         raise UnreadableFile("not UTF-8") from None
+
+
+def read_secret(path: Path) -> str:
+    """Return the secret that a file holds, alone on one line; raise UnreadableFile, also for an empty one."""
+    secret = read_text(path, max_bytes=MAX_SECRET_BYTES).rstrip("\r\n")
+    if not secret:
+        raise UnreadableFile("empty")
+    return secret

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from authserver.core.clock import MS_PER_SECOND
 from authserver.core.errors import InvalidRequest
 from authserver.endpoints.query import read_query
@@ -13,6 +15,8 @@ from authserver.wire.http import Answer, Request
 
 MAX_WAIT_SECONDS = 60
 MAX_QUERY_BYTES = 256
+
+_POSITION = re.compile("[0-9]{1,18}")
 
 
 class RevocationsEndpoint:
@@ -63,10 +67,8 @@ class RevocationsEndpoint:
 
 def _position(cursor: str | None, epoch: str) -> int | None:
     """Return the position of a cursor of this epoch; None for any other: its reader starts anew."""
-    given, _, sequence = (cursor or "").rpartition(".")
-    if given != epoch or not (sequence.isascii() and sequence.isdigit()):
-        return None
-    return int(sequence[:18])
+    given, _, position = (cursor or "").rpartition(".")
+    return int(position) if given == epoch and _POSITION.fullmatch(position) else None
 
 
 def _wait_seconds(text: str | None) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
-from authserver.core.text_file import UnreadableFile, read_text
+from authserver.core.text_file import UnreadableFile, read_secret
 from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof, require_scopes
 from authserver.resource_server.claims import read_confirmation
 from authserver.resource_server.config import VerifierConfig, is_safe_url
@@ -26,8 +26,6 @@ from authserver.resource_server.token import VerifiedToken
 
 #: Where the verifier configuration is: a file, a URL of the authorization server, or the document itself.
 ConfigSource = str | Path | Mapping[str, Json]
-
-_MAX_SECRET_BYTES = 4096
 
 
 class Introspection(StrEnum):
@@ -73,7 +71,7 @@ class BaseVerifier:
     ) -> None:
         """Check tokens by `config`, or by what a URL says when the verifier starts. See `from_config`."""
         needs_credentials = follow_revocations or introspection is not Introspection.NEVER or isinstance(config, str)
-        if needs_credentials and connection.authentication is None:
+        if needs_credentials and not connection.has_credentials:
             raise ConfigurationError(
                 "client_id and client_secret of the resource server are needed to learn what was revoked; "
                 "without them say follow_revocations=False, and accept that a revoked token works until it expires."
@@ -122,7 +120,7 @@ class BaseVerifier:
             _config(source, allow_http=allow_http),
             connection=Connection(
                 client_id=client_id,
-                client_secret=_secret(client_secret) if isinstance(client_secret, Path) else client_secret,
+                client_secret=_checked(client_secret),
                 timeout_seconds=timeout_seconds,
                 ssl_context=ssl_context,
                 allow_http=allow_http,
@@ -183,15 +181,14 @@ class BaseVerifier:
         """Return the token if it is good, has all the scopes of `all_of`, and one of `any_of` if any are named.
 
         Scopes may be given as a list or as a text with spaces. A token that is bound to a key (`cnf`, RFC 7800) is
-        good only if `proof`, given that claim, returns True: the caller holds the key. Raises a Refusal, nothing else,
-        but TypeError for what are no scopes.
+        good only if `proof`, given that claim, returns True: the caller holds the key. Raises a Refusal; TypeError or
+        ValueError for what names no scopes.
         """
         try:
             outcome = self.attempt(token, proof)
             while isinstance(outcome, Errand):
-                outcome = self.attempt(token, proof, found=await asyncio.wrap_future(outcome.future), fetched=True)
-            if all_of is not NO_SCOPES or any_of is not NO_SCOPES:  # None demands nothing, and is none
-                require_scopes(outcome, all_of=all_of, any_of=any_of)
+                outcome = self.attempt(token, proof, found=await _awaited(outcome), fetched=True)
+            require_scopes(outcome, all_of=all_of, any_of=any_of)
         except Refusal as refusal:
             self.tally.note(refusal)
             raise
@@ -246,6 +243,17 @@ class Errand:
     future: concurrent.futures.Future[Any]
 
 
+async def _awaited(errand: Errand) -> VerifiedToken | None:
+    """Wait in an event loop; raise CannotVerify for an errand that was cancelled, not for a task that was."""
+    try:
+        return await asyncio.wrap_future(errand.future)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise CannotVerify("the verifier was closed") from None
+
+
 class Tally:
     """Counts how checks end."""
 
@@ -275,8 +283,11 @@ def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
     return VerifierConfig.read(Path(source), allow_http=allow_http)
 
 
-def _secret(path: Path) -> str:
-    try:
-        return read_text(path, max_bytes=_MAX_SECRET_BYTES).strip()
-    except UnreadableFile as reason:
-        raise ConfigurationError(f"{path}: the client secret cannot be read ({reason})") from None
+def _checked(secret: str | Path | None) -> str | Path | None:
+    """Return the secret, or the file that holds it once it could be read; raise ConfigurationError."""
+    if isinstance(secret, Path):
+        try:
+            read_secret(secret)
+        except UnreadableFile as reason:
+            raise ConfigurationError(f"{secret}: the client secret cannot be read ({reason})") from None
+    return secret

@@ -21,20 +21,21 @@ def _spelling(letter: str) -> str:
 _NAMES_TOKEN = re.compile(rf"(?<![^&]){''.join(map(_spelling, 'access_token'))}(?![^=&])")
 
 
-def bearer_token(authorization: Sequence[str], *, query: str = "", form: str = "") -> str:
-    """Return the token in the values of the Authorization header.
+def bearer_token(authorization: str | Sequence[str] | None, *, query: str = "", form: str = "") -> str:
+    """Return the token in the Authorization header: its value, or all of them, or None where there is none.
 
     `query` and `form` are the raw query string and the raw urlencoded body, as far as the service has them: a token
     there is refused, whether there is a second one in the header or not (RFC 6750 §2, RFC 9700 §4.3.2). Raises
     MissingToken, MalformedRequest or InvalidToken.
     """
-    if len(authorization) > 1:
+    values = [authorization] if isinstance(authorization, str) else authorization or ()
+    if len(values) > 1:
         raise MalformedRequest("more than one Authorization header")
     if (query and _NAMES_TOKEN.search(query)) or (form and _NAMES_TOKEN.search(form)):
         raise MalformedRequest("an access token in the query or the form")
-    if not authorization:
+    if not values:
         raise MissingToken("no Authorization header")
-    scheme, _, token = authorization[0].partition(" ")
+    scheme, _, token = values[0].partition(" ")
     if scheme.lower() != "bearer":
         raise MissingToken("the Authorization header is of another scheme")
     token = token.strip(" ")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
+
+_SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
 class ScopeNames(tuple[str, ...]):
@@ -18,16 +21,19 @@ NO_SCOPES = ScopeNames()
 def scope_names(scopes: Iterable[str]) -> ScopeNames:
     """Return the scopes of a list, or of a text with spaces: `"read"` must not be taken for four letters.
 
-    A tuple, so that an iterator is not empty the second time. Raises TypeError for what holds anything else.
+    A tuple, so that an iterator is not empty the second time. Raises TypeError for what is neither, and ValueError for
+    a name that no scope can have (RFC 6749 §3.3).
     """
     if type(scopes) is ScopeNames:
         return scopes
     names = ScopeNames(scopes.split() if isinstance(scopes, str) else scopes)
     if not names and isinstance(scopes, str) and scopes:
-        raise TypeError("a text of spaces names no scope")
+        raise ValueError("a string of spaces names no scope")
     for name in names:
-        if not isinstance(name, str) or not name:
-            raise TypeError("scopes must be a text, or a list of texts")
+        if not isinstance(name, str):
+            raise TypeError("scopes must be a string, or a list of strings")
+        if not _SCOPE_TOKEN.fullmatch(name):
+            raise ValueError(f"{name!a} cannot be the name of a scope")
     return names
 
 

@@ -60,7 +60,7 @@ class ResourceServerMiddleware:
         try:
             self._require = None if required is None else scope_names(required)
             self._except_paths = exact_paths(options.pop("except_paths", ()))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ImproperlyConfigured(f"{SETTING}: {error}") from None
         self._resource = ProtectedResource(verifier(), **options)
         self._is_async = iscoroutinefunction(get_response)

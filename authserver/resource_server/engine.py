@@ -11,15 +11,14 @@ import atexit
 import concurrent.futures
 import contextlib
 import logging
-import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from authserver.core.clock import uptime
 from authserver.core.errors import ConfigurationError
+from authserver.core.fork import tell_after_fork
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.bearer import is_token_text
 from authserver.resource_server.check import MAX_TOKEN_CHARACTERS, Limits, TokenCheck
@@ -72,11 +71,10 @@ class Engine:
         self._life: Life | None = None
         if isinstance(source, VerifierConfig):
             self.check = self._check_of(source)
-        self._reset()
-        reset = weakref.WeakMethod(self._reset)
-        os.register_at_fork(after_in_child=lambda: (method := reset()) and method())
+        self.after_fork()
+        tell_after_fork(self)
 
-    def _reset(self) -> None:
+    def after_fork(self) -> None:
         """Be without thread, sockets and locks: at first, and in a forked child, where those of the parent are dead.
 
         The parent's are kept, not closed: closing its event loop here would deafen the one there.
@@ -192,8 +190,11 @@ class Engine:
         known = ""
         outcome: Outcome
         while True:
+            unexpected: Exception | None = None
             try:
-                await self._learn(life, patience)
+                follower = await self._learn(life, patience)
+                known = ""
+                await follower.follow()
             except ConfigurationError as error:
                 outcome, pause, problem = error, REFUSED_SECONDS, f"the verifier cannot work: {error}"
             except SourceFailed as failure:
@@ -201,15 +202,16 @@ class Engine:
                 outcome = ConfigurationError(str(failure)) if failure.refused else None
             except Exception as error:  # noqa: BLE001 - whatever it was, the feed must go on
                 outcome, pause, problem = None, _PAUSE_SECONDS, f"the verifier starts again: {error!r}"
+                unexpected = error
             if problem != known:
                 known = problem
                 with contextlib.suppress(Exception):  # a log handler that breaks must not end it
-                    _log.error(problem)
+                    _log.error(problem, exc_info=unexpected)
             self._settle(life, outcome)
             await asyncio.sleep(pause)
 
-    async def _learn(self, life: Life, patience: Patience) -> None:
-        """Follow without end; raise SourceFailed or ConfigurationError when the beginning fails."""
+    async def _learn(self, life: Life, patience: Patience) -> Follower:
+        """Learn what there is at the beginning; raise SourceFailed or ConfigurationError. Return who goes on."""
         check = self.check
         if check is None:
             check = self.check = self._check_of(await life.source.configuration(self._url or ""))
@@ -225,7 +227,7 @@ class Engine:
             )
         await life.follower.learn()
         self._settle(life, None)
-        await life.follower.follow()
+        return life.follower
 
     def _settle(self, life: Life, outcome: Outcome) -> None:
         if life.learnt.done():

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 
 from authserver.resource_server.check import TokenCheck
-from authserver.resource_server.key_follower import Counts, KeyFollower
+from authserver.resource_server.key_follower import MIN_KEYS_SECONDS, Counts, KeyFollower
 from authserver.resource_server.patience import LONGEST_OBEYED_SECONDS, Patience
 from authserver.resource_server.source import Source, SourceFailed
 
@@ -130,7 +130,7 @@ class Follower:
             if tries == _OTHER_KEYS_TOLD:
                 _log.warning(_OTHER_KEYS)
             await asyncio.sleep(pause)
-            pause, tries = _KEYS_PAUSE_SECONDS, tries + 1
+            pause, tries = _KEYS_PAUSE_SECONDS if tries < _OTHER_KEYS_TOLD else MIN_KEYS_SECONDS, tries + 1
             try:
                 await self.keys.fetch()
             except SourceFailed as failure:

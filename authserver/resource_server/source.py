@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote_plus
 
@@ -19,6 +20,7 @@ import httpx2
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
+from authserver.core.text_file import UnreadableFile, read_secret
 from authserver.jose.errors import TokenRefused
 from authserver.resource_server.config import MAX_DOCUMENT_BYTES, VerifierConfig
 from authserver.resource_server.revocations import FeedPage
@@ -27,6 +29,8 @@ from authserver.resource_server.strict_json import read_object
 MAX_KEY_SET_BYTES = 1024 * 1024
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024
+
+MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 0.01, 3_600
 
 _OK = 200
 _NOT_MODIFIED = 304
@@ -52,27 +56,43 @@ class SourceFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """How to reach the server. `client_id` and `client_secret` are those of the resource server.
+    """How to reach the server. `client_id` and `client_secret`, or its file, are those of the resource server.
 
-    `ssl_context`: to trust a certificate authority of one's own. `allow_http`: a network that nobody else is on.
+    `ssl_context`: to trust a private certificate authority. `allow_http`: on a network that you trust.
     """
 
     client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
+    client_secret: str | Path | None = field(default=None, repr=False)
     timeout_seconds: float = 5
     ssl_context: ssl.SSLContext | None = None
     allow_http: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for what cannot work, or protects nothing."""
+        if not MIN_TIMEOUT_SECONDS <= self.timeout_seconds <= MAX_TIMEOUT_SECONDS:  # NaN is nowhere between
+            raise ConfigurationError(f"timeout_seconds must be {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}")
+        trust = self.ssl_context
+        if trust is not None and (trust.verify_mode is not ssl.CERT_REQUIRED or not trust.check_hostname):
+            raise ConfigurationError("the ssl_context does not verify the server, which says who is let in")
 
     def prepared(self) -> Self:
         """Return one with an `ssl_context`, so that no event loop has to wait until one is made."""
         return self if self.ssl_context else replace(self, ssl_context=_system_trust())
 
     @property
+    def has_credentials(self) -> bool:
+        """Tell whether there are an id and a secret."""
+        return self.client_id is not None and self.client_secret is not None
+
     def authentication(self) -> tuple[str, str] | None:
-        """Return id and secret for HTTP Basic, form-encoded (RFC 6749 §2.3.1); None when there are none."""
+        """Return id and secret for HTTP Basic, form-encoded (RFC 6749 §2.3.1); None when there are none.
+
+        A file is read each time, since the secret may have been rotated. Raises UnreadableFile.
+        """
         if self.client_id is None or self.client_secret is None:
             return None
-        return quote_plus(self.client_id), quote_plus(self.client_secret)
+        secret = self.client_secret
+        return quote_plus(self.client_id), quote_plus(read_secret(secret) if isinstance(secret, Path) else secret)
 
 
 @cache
@@ -162,8 +182,8 @@ class Source:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, header fields and body; raise SourceFailed."""
         timeout = self._connection.timeout_seconds
-        auth = self._connection.authentication if authenticated else None
         try:
+            auth = self._connection.authentication() if authenticated else None
             async with (
                 asyncio.timeout(patience_seconds + 2 * timeout),
                 self._client.stream(
@@ -172,6 +192,8 @@ class Source:
             ):
                 body = await _capped(response, limit)
                 return response.status_code, response.headers, body
+        except UnreadableFile as reason:
+            raise SourceFailed(f"{self._connection.client_secret}: cannot be read ({reason})") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
             raise SourceFailed(f"{type(error).__name__} while asking {_origin(url)}") from error
 

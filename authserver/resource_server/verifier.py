@@ -91,8 +91,7 @@ class ThreadVerifier(BaseVerifier):
             outcome = self.attempt(token, proof)
             while isinstance(outcome, Errand):
                 outcome = self.attempt(token, proof, found=outcome.future.result(), fetched=True)
-            if all_of is not NO_SCOPES or any_of is not NO_SCOPES:  # None demands nothing, and is none
-                require_scopes(outcome, all_of=all_of, any_of=any_of)
+            require_scopes(outcome, all_of=all_of, any_of=any_of)
         except concurrent.futures.CancelledError:  # a signal's handler has closed us before the errand began
             raise CannotVerify("the verifier was closed") from None
         except Refusal as refusal:

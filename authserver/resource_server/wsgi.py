@@ -80,13 +80,14 @@ class ResourceServer:
         if path.startswith(WELL_KNOWN) and (answer := self._resource.own_answer(environ["REQUEST_METHOD"], path)):
             return _respond(answer, environ, start_response)
         caller = environ[CALLER] = Caller(self._verifier, self._resource, environ, form=_beginning_of_form(environ))
+        start = Start(start_response)
         try:
             if self._require is not None and path not in self._except_paths:
                 caller.require(self._require)
-            body = self._app(environ, start_response)
+            body = self._app(environ, start)
             return Begun(body) if isinstance(body, GeneratorType) else body
         except Refusal as refusal:
-            return _respond(caller.answer(refusal), environ, start_response)
+            return _respond(caller.answer(refusal), environ, start.again)
 
 
 class Caller:
@@ -125,12 +126,27 @@ class Caller:
 
     def _bearer_token(self) -> str:
         if not self._bearer:
-            self._bearer = bearer_token(
-                () if self._authorization is None else (self._authorization,),
-                query=self._query,
-                form=self._form,
-            )
+            self._bearer = bearer_token(self._authorization, query=self._query, form=self._form)
         return self._bearer
+
+
+class Start:
+    """`start_response` for an application that may call it, and then refuse all the same."""
+
+    __slots__ = ("_called", "_start_response")
+
+    def __init__(self, start_response: StartResponse) -> None:
+        self._start_response = start_response
+        self._called = False
+
+    def __call__(self, *given: Any) -> Any:
+        """Begin the answer."""
+        self._called = True
+        return self._start_response(*given)
+
+    def again(self, status: str, headers: list[tuple[str, str]]) -> None:
+        """Begin another answer in place of one that was begun and not sent; raise the present error if it was sent."""
+        self._start_response(status, headers, *([sys.exc_info()] if self._called else []))  # PEP 3333
 
 
 class Begun:

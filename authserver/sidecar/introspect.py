@@ -29,10 +29,11 @@ class IntrospectionEndpoint:
         token = (await read_form(request)).require("token")
         try:
             verified = await self._judge.verified(token)
-            answer = json_answer({**verified.claims, "active": True, "token_type": "Bearer"})
         except InvalidToken as refusal:
             request.notes.update(active=False, reason=refusal.reason)
             return _INACTIVE
+        try:
+            answer = json_answer({**verified.claims, "active": True, "token_type": "Bearer"})
         except (ValueError, OverflowError, RecursionError):  # numbers and depths that the holder of a secret may write
             request.notes.update(active=False, reason="its claims cannot be written")
             return _INACTIVE

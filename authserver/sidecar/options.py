@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from authserver.core.errors import ConfigurationError
-from authserver.core.text_file import UnreadableFile, read_text
+from authserver.core.text_file import UnreadableFile, read_secret
 from authserver.endpoints.forward_rules import Rules
 from authserver.endpoints.forward_rules_file import read_rules
 from authserver.resource_server import Verifier
 
 #: Tokens whose signature is remembered. Each takes some 4 KB; one that was forgotten costs another verification.
 CACHE_ENTRIES = 500
-
-MAX_SECRET_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +44,8 @@ class Sources:
 def read_sources(options: Options) -> Sources:
     """Read configuration, secret and rules; raise ConfigurationError with one line for each problem."""
     problems: list[str] = []
-    secret, rules, verifier = "", None, None
+    secret: str | Path = ""
+    rules, verifier = None, None
     if not options.client_id:
         problems.append("--client-id: is missing; name the resource server's client, which reads the revocation feed.")
     try:
@@ -75,7 +74,8 @@ def read_sources(options: Options) -> Sources:
     return Sources(verifier=verifier, rules=rules)
 
 
-def _secret(options: Options) -> str:
+def _secret(options: Options) -> str | Path:
+    """Return the secret, or its file once it could be read: the verifier reads it again whenever it is sent."""
     file = options.client_secret_file
     if file is not None and options.client_secret is not None:
         raise ConfigurationError("--client-secret-file: AUTHSERVER_SIDECAR_CLIENT_SECRET is set as well; say one.")
@@ -86,9 +86,7 @@ def _secret(options: Options) -> str:
             )
         return options.client_secret
     try:
-        secret = read_text(file, max_bytes=MAX_SECRET_BYTES).strip()
+        read_secret(file)
     except UnreadableFile as reason:
         raise ConfigurationError(f"--client-secret-file: cannot read {file} ({reason}).") from None
-    if not secret:
-        raise ConfigurationError(f"--client-secret-file: {file} is empty.")
-    return secret
+    return file

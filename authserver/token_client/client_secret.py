@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from authserver.core.text_file import UnreadableFile, read_text
+from authserver.core.text_file import MAX_SECRET_BYTES, UnreadableFile, read_secret
 from authserver.token_client.errors import TokenUnavailable
-
-MAX_BYTES = 4096
 
 #: Returns the secret as it is now; raises TokenUnavailable when it cannot be had.
 SecretSource = Callable[[], str]
@@ -28,10 +26,9 @@ def secret_source(secret: str | Path | Callable[[], str]) -> SecretSource:
 
 def _read(path: Path) -> str:
     try:
-        text = read_text(path, max_bytes=MAX_BYTES)
+        return read_secret(path)
     except UnreadableFile as reason:
         raise TokenUnavailable(f"the file of the client secret, {path}, cannot be read: {reason}") from None
-    return _checked(text.rstrip("\r\n"), TokenUnavailable, f"the client secret in {path}")
 
 
 def _called(function: Callable[[], str]) -> str:
@@ -46,7 +43,7 @@ def _called(function: Callable[[], str]) -> str:
     raise TokenUnavailable(f"the function for the client secret failed: {failure}")
 
 
-def _checked(text: str, error: type[ValueError | TokenUnavailable], what: str = "the client secret") -> str:
-    if not text or len(text) > MAX_BYTES:
-        raise error(f"{what} is empty or too long")
+def _checked(text: str, error: type[ValueError | TokenUnavailable]) -> str:
+    if not text or len(text) > MAX_SECRET_BYTES:
+        raise error("the client secret is empty or too long")
     return text

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from random import SystemRandom
 
+from authserver.core.fork import tell_after_fork
 from authserver.token_client.access_token import Token, elapsed_ms
 from authserver.token_client.errors import TokenError, TokenUnavailable
 from authserver.token_client.schedule import (
@@ -67,7 +66,7 @@ class Keeper:
         self._fetching: set[threading.Thread] = set()
         self._untold: deque[Callable[[], None]] = deque(maxlen=MAX_UNTOLD)
         self._telling = threading.Lock()
-        _keepers.add(self)
+        tell_after_fork(self)
 
     def token(self) -> Token:
         """Return a token that is good; raise TokenUnavailable or TokenRefused."""
@@ -235,7 +234,7 @@ class Keeper:
         with self._lock:
             self._held = replace(self._held, jitter=_jitter(), token=None)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
         """Go on in a child process with the token, but without the parent's threads, and at a moment of its own."""
         self._lock = threading.RLock()
         self._flight = None
@@ -248,15 +247,3 @@ class Keeper:
 def _other(outcome: Token | TokenError | None, rejected: Token) -> Token | None:
     """Return the token, unless the server gave out the rejected one again."""
     return outcome if isinstance(outcome, Token) and outcome.access_token != rejected.access_token else None
-
-
-_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for keeper in _keepers:
-        keeper._after_fork()  # noqa: SLF001 - the same module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -69,6 +69,31 @@ def test_an_error_reaches_all_and_is_over() -> None:
     asyncio.run(run())
 
 
+def test_the_end_of_the_event_loop_is_the_end() -> None:
+    """A run that is cancelled is not begun again for whoever waits: they are cancelled too."""
+    started = 0
+
+    async def operation() -> None:
+        nonlocal started
+        started += 1
+        await asyncio.sleep(10)
+
+    async def run() -> None:
+        shared = SharedRun(operation)
+        first = asyncio.create_task(shared())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        later = asyncio.create_task(shared())
+        await asyncio.sleep(0)
+        (runner,) = asyncio.all_tasks() - {first, later, asyncio.current_task()}
+        runner.cancel()
+        outcomes = await asyncio.gather(first, later, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [asyncio.CancelledError] * 2
+
+    asyncio.run(run())
+    assert started == 1
+
+
 def test_a_caller_that_leaves_takes_nobody_along() -> None:
     """HTTP-08: a caller that is cancelled ends neither the run nor the others' waiting."""
 

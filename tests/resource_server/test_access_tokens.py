@@ -102,7 +102,6 @@ SCOPE_ROWS: list[tuple[str, Any, Any, bool]] = [
     ("read", ("write",), (), False),
     ("read", "read", (), True),
     ("r e a d", "read", (), False),
-    ("read write", ("read write",), (), False),
     ("READ", ("read",), (), False),
     ("reader", ("read",), (), False),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -256,5 +257,24 @@ def test_a_secret_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cr3t\n")
     verifier = Verifier.from_config(ES256.document(), client_id="orders", client_secret=tmp_path / "secret")
     assert "s3cr3t" not in repr(verifier)
-    with pytest.raises(ConfigurationError, match="secret cannot be read"):
-        Verifier.from_config(ES256.document(), client_id="orders", client_secret=tmp_path / "none")
+    (tmp_path / "empty").write_text("\n")
+    for name, reason in (("none", "No such file or directory"), ("empty", "empty")):
+        with pytest.raises(ConfigurationError, match=rf"secret cannot be read \({reason}\)"):
+            Verifier.from_config(ES256.document(), client_id="orders", client_secret=tmp_path / name)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_a_time_that_none_is(seconds: float) -> None:
+    """Nothing can be fetched in it, or nothing ends."""
+    with pytest.raises(ConfigurationError, match="timeout_seconds"):
+        Verifier.from_config(ES256.document(), **CREDENTIALS, timeout_seconds=seconds)
+
+
+@pytest.mark.parametrize("verify_mode", [ssl.CERT_NONE, ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
+def test_a_context_that_verifies_nothing(verify_mode: ssl.VerifyMode) -> None:
+    """What says who is let in must be who it says it is: certificate and host name are checked."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = verify_mode
+    with pytest.raises(ConfigurationError, match="does not verify the server"):
+        Verifier.from_config(ES256.document(), **CREDENTIALS, ssl_context=context)

@@ -20,13 +20,15 @@ def test_scopes_are_names() -> None:
     assert scope_names("") == scope_names(()) == ()
 
 
-@pytest.mark.parametrize("scopes", [False, True, 5, 0, None, [None], [""], ["read", 5], [["read"]], " "])
+@pytest.mark.parametrize(
+    "scopes", [False, True, 5, 0, None, [None], [""], ["read", 5], [["read"]], " ", ["read write"], ["é"], 'a"b']
+)
 @pytest.mark.parametrize("require", REQUIRES, ids=lambda require: require.__module__.rpartition(".")[2])
 def test_what_names_no_scopes_is_refused_when_it_is_declared(require: Callable[..., Any], scopes: Any) -> None:
     """`require(False)` would be no demand at all."""
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):
         require(scopes)
-    with pytest.raises(TypeError):
+    with pytest.raises((TypeError, ValueError)):
         require(any_of=scopes)
 
 
@@ -36,9 +38,9 @@ def test_what_names_no_scopes_is_refused_when_it_is_asked_for(deployment: Deploy
     token = deployment.bearer("read")["Authorization"].removeprefix("Bearer ")
     with deployment.verifier(ThreadVerifier) as verifier:
         assert verifier.verify(token, all_of=(), any_of=[])
-        with pytest.raises(TypeError):
+        with pytest.raises((TypeError, ValueError)):
             verifier.verify(token, all_of=scopes)
-        with pytest.raises(TypeError):
+        with pytest.raises((TypeError, ValueError)):
             verifier.verify(token, any_of=scopes)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -233,19 +235,45 @@ def test_what_is_told_counts_before_the_last_page(server: Scripted) -> None:
 
 
 def test_another_key_set_than_the_feed_names(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cache that rewrites the JWK Set is told of once; tokens are judged, and revocations heard, as before."""
+    """A cache that rewrites the JWK Set is told of once, and then seldom asked; all else goes on as before."""
     warnings: list[str] = []
     monkeypatch.setattr(follower._log, "warning", lambda message, *_: warnings.append(message))
     monkeypatch.setattr(follower, "_KEYS_PAUSE_SECONDS", 0.01)
     good, revoked = server.issuer.mint(), server.issuer.mint()
     server.answers[JWKS] = answer(200, server.key_set() + b"\n")
     with server.verifier() as verifier:
-        wait_for(lambda: verifier.status().key_fetches > 30, "fetches of the keys")
+        wait_for(lambda: bool(warnings), "the warning")
+        asked = verifier.status().key_fetches
         assert verifier.verify(good)
         revoke(server, revoked)
         wait_for(lambda: is_refused(verifier, revoked), "the revocation")
+        time.sleep(0.2)
+        assert verifier.status().key_fetches <= asked + 2
     (told,) = warnings
     assert "JWK Set" in told
+
+
+def test_a_secret_that_is_rotated_in_its_file(
+    server: Scripted, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is read again whenever it is sent, so the new one is in use as soon as it is there."""
+    heard: list[str] = []
+
+    def feed(handler: BaseHTTPRequestHandler) -> None:
+        heard.append(b64decode(handler.headers["Authorization"].removeprefix("Basic ")).decode())
+        time.sleep(0.02)
+        send(handler, 200, server.page(None))
+
+    server.answers[FEED] = feed
+    secret = tmp_path / "secret"
+    secret.write_text("old\n")
+    with server.verifier(client_id="cl", client_secret=secret):
+        wait_for(lambda: "cl:old" in heard, "the first secret")
+        (tmp_path / "next").write_text("new\n")
+        (tmp_path / "next").replace(secret)
+        wait_for(lambda: "cl:new" in heard, "the next secret")
+        secret.unlink()
+        wait_for(lambda: "cannot be read (No such file or directory)" in caplog.text, "the loss of the file")
 
 
 @pytest.mark.parametrize("known_after_ms", [1_000, 10**12])

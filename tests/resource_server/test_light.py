@@ -29,3 +29,11 @@ def test_a_light_install_is_enough(module: str) -> None:
     code = f"import sys; sys.modules.update(dict.fromkeys({ABSENT!r})); import {module}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("module", IMPORTED)
+def test_a_system_that_cannot_fork(module: str) -> None:
+    """The module is imported where `os` knows nothing of forks, as on Windows."""
+    code = f"import os; del os.register_at_fork, os.fork; import {module}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr

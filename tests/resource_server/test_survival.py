@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from authserver.resource_server import InvalidToken
+from authserver.resource_server import InvalidToken, engine
+from authserver.resource_server.check import TokenCheck
+from authserver.resource_server.revocations import FeedPage
 from tests.redis_server import wait_for
 from tests.resource_server.scripted import FEED, Scripted, answer, scripted
 from tests.resource_server.test_feed import is_refused, revoke
@@ -41,6 +43,32 @@ def test_a_log_handler_that_breaks_ends_nothing(server: Scripted) -> None:
         del server.answers[FEED]
         revoke(server, token)
         wait_for(lambda: is_refused(verifier, token), "the revocation", seconds=10)
+
+
+def test_what_should_not_happen_is_told_each_time(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the place where it did, and again when it happens again after a time that went well."""
+    monkeypatch.setattr(engine, "_PAUSE_SECONDS", 0.05)
+    take = TokenCheck.take
+
+    def unexpected(self: TokenCheck, page: FeedPage, *, asked_at: float) -> None:
+        take(self, page, asked_at=asked_at)
+        if page.entries:
+            raise LookupError
+
+    monkeypatch.setattr(TokenCheck, "take", unexpected)
+    with server.verifier() as verifier:
+        for number in (1, 2):
+            token = server.issuer.mint()
+            revoke(server, token)
+            wait_for(lambda number=number: len(_starting_again(caplog)) == number, f"message {number}")  # type: ignore[misc]
+            assert is_refused(verifier, token)
+    assert all(record.exc_info for record in _starting_again(caplog))
+
+
+def _starting_again(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    return [record for record in caplog.records if "starts again" in record.getMessage()]
 
 
 def test_a_thread_that_has_died_is_followed_by_another(server: Scripted) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import httpx2
@@ -121,6 +121,24 @@ def test_a_generator_is_refused_like_any_application(deployment: Deployment, ver
     assert (refused.status, refused.headers["www-authenticate"][:6]) == (401, "Bearer")
     assert (good.status, good.body) == (200, f"hello {deployment.caller['client_id']}".encode())
     assert closed == ["/1", "/2"]
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_an_application_may_begin_before_it_asks(verifier: ThreadVerifier, *, in_parts: bool) -> None:
+    """What it has set and not sent gives way to the refusal (PEP 3333, `exc_info`)."""
+
+    def whole(environ: Any, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Secret", "yes")])
+        environ["authserver"].require("read")
+        return [b"hello"]
+
+    def parts(environ: Any, start_response: Any) -> Iterator[bytes]:
+        yield from whole(environ, start_response)
+
+    with serve_wsgi(ResourceServer(parts if in_parts else whole, verifier=verifier)) as url:
+        refused = ask(url, "/")
+    assert (refused.status, refused.headers["www-authenticate"][:6]) == (401, "Bearer")
+    assert "x-secret" not in refused.headers
 
 
 def test_the_wrong_kind_of_verifier_lets_nobody_in(deployment: Deployment) -> None:
