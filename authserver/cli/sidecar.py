@@ -87,9 +87,9 @@ def sidecar(
         client_secret_file=client_secret_file,
         client_secret=os.environ.get(SECRET_VARIABLE) or None,
         rules=rules,
-        max_staleness=max_staleness,
+        max_staleness_seconds=max_staleness,
         fail_open=fail_open,
-        leeway=leeway,
+        leeway_seconds=leeway,
         allow_http=allow_http,
     )
     problems = _unknown_variables()

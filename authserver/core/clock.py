@@ -12,8 +12,7 @@ Clock = Callable[[], int]
 
 MS_PER_SECOND = 1000
 
-#: Seconds that only go forward, those that the machine sleeps included where the system counts them: the age of what is
-#: known goes by it.
+#: Monotonic seconds, time asleep included where the system counts it (CLOCK_BOOTTIME).
 uptime: Callable[[], float] = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
 )

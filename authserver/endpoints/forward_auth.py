@@ -6,6 +6,7 @@ What to write into the proxy stands in docs/forward-auth.md.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from authserver.core.errors import InsufficientScope, InvalidRequest, InvalidToken
@@ -15,12 +16,12 @@ from authserver.endpoints.forward_request import (
     HeldRequest,
     Original,
     Question,
-    is_the_clients,
+    is_original_query,
     names_parameter,
     read_held,
     read_question,
 )
-from authserver.endpoints.forward_rules import NO_NEEDS, Rule, Rules
+from authserver.endpoints.forward_rules import NO_NEEDS, Rules, ScopeNeeds
 from authserver.telemetry.logs import current_request_id
 from authserver.wire.answers import bearer_refusal
 from authserver.wire.http import NO_STORE, Answer, Endpoint, Request
@@ -36,6 +37,30 @@ class IdentityCheck(Protocol):
 
         Raises InvalidToken, InsufficientScope, AccessDenied, or TemporarilyUnavailable when it cannot be known.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """What is asked of whoever sends one request, by the proxy's query and by the rule for it together."""
+
+    anonymous: bool
+    resource: str | None
+    needs: tuple[ScopeNeeds, ...]
+
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes to name in a challenge (RFC 6750 §3)."""
+        return tuple(dict.fromkeys(name for needs in self.needs for name in (*needs.all_of, *needs.any_of)))
+
+
+def _demand(question: Question, rules: Rules | None, original: Original) -> _Demand:
+    if rules is None:
+        return _Demand(anonymous=False, resource=question.resource, needs=(question.needs,))
+    rule = rules.find(original.method, original.uri, question.resource)
+    return _Demand(
+        anonymous=rule.anonymous and question.needs == NO_NEEDS,
+        resource=question.resource or rule.resource,
+        needs=(question.needs, rule.needs),
+    )
 
 
 class ForwardAuthEndpoint:
@@ -54,7 +79,7 @@ class ForwardAuthEndpoint:
         Raises InvalidRequest for a query that is the original request's: the client's, who would choose the resource.
         """
         held = read_held(request.headers)
-        if is_the_clients(request.query, held.original):
+        if is_original_query(request.query, held.original):
             raise InvalidRequest(
                 "the query is the original request's own: have the proxy set it (Caddy: `uri /forward-auth?`)"
             )
@@ -62,36 +87,31 @@ class ForwardAuthEndpoint:
 
     def below(self, method: str, path: bytes) -> Endpoint:
         """Return what answers a proxy that asks with the original method, behind a prefix of the original path."""
-        return _Below(self, method, path)
+        return _EnvoyRequest(self, method, path)
 
     async def answer(self, request: Request, question: Question, held: HeldRequest, *, status: int) -> Answer:
         """Judge one request; the answer has `status` when it may pass."""
-        rule = (
-            None
-            if self._rules is None
-            else self._rules.find(held.original.method, held.original.uri, question.resource)
-        )
+        demand = _demand(question, self._rules, held.original)
         try:
-            identity = await self._identity(held, question, rule)
+            identity = await self._identity(held, demand)
         except (InvalidToken, InsufficientScope) as refusal:
             request.notes.update(error=refusal.error, reason=refusal.reason)
             return bearer_refusal(
                 refusal,
                 request_id=current_request_id.get(),
                 presented=held.token is not None,
-                scopes=_named(question, rule),
+                scopes=demand.scopes(),
             )
         return self._passed(request, question, identity, status)
 
-    async def _identity(self, held: HeldRequest, question: Question, rule: Rule | None) -> Identity | None:
+    async def _identity(self, held: HeldRequest, demand: _Demand) -> Identity | None:
         """Return who asks, None where nobody needs to be known."""
-        if rule is not None and rule.anonymous and question.needs == NO_NEEDS:
+        if demand.anonymous:
             return None
         if held.token is None:
             raise InvalidToken("no bearer token")
-        resource = question.resource if rule is None else question.resource or rule.resource
-        identity = await self._check(held.token, resource)
-        if not question.needs.met_by(identity.scopes) or (rule is not None and not rule.needs.met_by(identity.scopes)):
+        identity = await self._check(held.token, demand.resource)
+        if not all(needs.met_by(identity.scopes) for needs in demand.needs):
             if not identity.scope:
                 raise InvalidToken("the token says nothing of scopes, and one is needed here")
             raise InsufficientScope("the token lacks a scope that is needed here")
@@ -104,7 +124,7 @@ class ForwardAuthEndpoint:
         return Answer(status, b"", (NO_STORE, *identity_fields(identity, claims)))
 
 
-class _Below:
+class _EnvoyRequest:
     """One request in Envoy's way, whose query is the original one's. Envoy lets pass at 200 alone, not at 204."""
 
     __slots__ = ("_endpoint", "_method", "_path", "methods")
@@ -128,9 +148,3 @@ class _Below:
         target = self._path + (b"?" + request.query if request.query else b"")
         original = Original(self._method, target.decode("latin-1"))
         return await self._endpoint.answer(request, Question(), read_held(request.headers, original), status=200)
-
-
-def _named(question: Question, rule: Rule | None) -> tuple[str, ...]:
-    """Return the scopes to name in a challenge (RFC 6750 §3)."""
-    needs = [question.needs, *([rule.needs] if rule is not None else [])]
-    return tuple(dict.fromkeys(name for need in needs for name in (*need.all_of, *need.any_of)))

@@ -90,7 +90,7 @@ def names_parameter(query: bytes) -> bool:
     return any(name in _PARAMETERS for name, _ in parse_qsl(query.decode("latin-1"), keep_blank_values=True))
 
 
-def is_the_clients(query: bytes, original: Original) -> bool:
+def is_original_query(query: bytes, original: Original) -> bool:
     """Tell whether our query is the one of the original request, which a proxy leaves when it changes the path alone.
 
     A client may put a fragment behind its query, and HTTP parsers drop it from ours.
@@ -129,7 +129,7 @@ def read_held(headers: Headers, below: Original | None = None) -> HeldRequest:
                 raise InvalidRequest(f"more than one {name.decode()} header")
             found[name] = value
     authorization = found.pop(b"authorization", None)
-    original = _original(found, below) if found else below or Original()
+    original = _original(found, below)
     token = None if authorization is None else _bearer_token(authorization)
     if token is not None and _names_token(original.uri.partition("?")[2]):
         raise InvalidRequest("an access token in the header and in the query of the original request")
@@ -149,7 +149,9 @@ def _original(found: Mapping[bytes, bytes], below: Original | None) -> Original:
 def _bearer_token(authorization: bytes) -> str | None:
     """Return what stands behind `Bearer` (RFC 6750 §2.1), for the check to judge; None for nothing, another scheme."""
     scheme, _, token = authorization.partition(b" ")
-    return token.strip(b" ").decode("latin-1") or None if scheme.lower() == _BEARER else None
+    if scheme.lower() != _BEARER:
+        return None
+    return token.strip(b" ").decode("latin-1") or None
 
 
 def _names_token(query: str) -> bool:

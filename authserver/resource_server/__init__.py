@@ -9,6 +9,7 @@ joserfc and httpx2; each integration also the framework that it is for.
 from authserver.core.errors import ConfigurationError
 from authserver.resource_server.base import Status
 from authserver.resource_server.bearer import bearer_token
+from authserver.resource_server.check import Proof
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.errors import (
     CannotVerify,
@@ -28,6 +29,7 @@ __all__ = [
     "InvalidToken",
     "MalformedRequest",
     "MissingToken",
+    "Proof",
     "Refusal",
     "Status",
     "ThreadVerifier",

@@ -234,7 +234,7 @@ class Lifespan:
         """Run the protocol to its end. A verifier that can never work ends the start, with the reason."""
         self._first = await self._receive()
         try:
-            await self._verifier.__aenter__()
+            await self._verifier.start()
         except ConfigurationError as error:
             await self._send({"type": "lifespan.startup.failed", "message": str(error)})
             return

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
@@ -24,8 +24,8 @@ from authserver.resource_server.key_set import UnknownKey
 from authserver.resource_server.source import Connection
 from authserver.resource_server.token import VerifiedToken
 
-#: Where the verifier configuration is: a file, a URL of the authorization server, or the document itself.
-ConfigSource = str | Path | Mapping[str, Json]
+#: Where the verifier configuration is: a file, a URL of the authorization server, or the document itself, read or not.
+ConfigSource = str | Path | Mapping[str, Json] | VerifierConfig
 
 
 class Introspection(StrEnum):
@@ -76,7 +76,7 @@ class BaseVerifier:
                 "client_id and client_secret of the resource server are needed to learn what was revoked; "
                 "without them say follow_revocations=False, and accept that a revoked token works until it expires."
             )
-        self.engine = Engine(
+        self._engine = Engine(
             config,
             connection=connection,
             limits=limits,
@@ -85,7 +85,7 @@ class BaseVerifier:
         )
         self._limits = limits
         self._introspection = introspection
-        self.tally = Tally()
+        self._tally = Tally()
 
     @classmethod
     def from_config(
@@ -98,7 +98,7 @@ class BaseVerifier:
         max_staleness_seconds: float = 60,
         fail_open: bool = False,
         follow_revocations: bool = True,
-        introspection: str = "never",
+        introspection: Literal["never", "foreign", "always"] = "never",
         cache_entries: int = 10_000,
         timeout_seconds: float = 5,
         ssl_context: ssl.SSLContext | None = None,
@@ -106,13 +106,17 @@ class BaseVerifier:
     ) -> Self:
         """Return a verifier for the document at `source`: a path, a URL, or the document itself.
 
-        `client_id` and `client_secret`, or the file that holds it, are those of the resource server. Clocks may differ
-        by `leeway_seconds`. Once what is known of revocations is older than `max_staleness_seconds`, tokens are refused
-        with 503, or taken as last known with `fail_open`. `introspection`: "never", "foreign" for tokens that are not
-        JWTs of this issuer, "always" for all. Up to `cache_entries` good tokens are remembered, by their text.
-        `ssl_context` trusts a certificate authority of one's own; `allow_http` trusts the network. The secrets of an
-        HS256 resource are asked for again, after a rotation, only where they came from a URL: with a file or a
-        document, export it again and start again. Raises ConfigurationError, one line for each problem.
+        - `client_id`, `client_secret`: of the resource server's own client. A `pathlib.Path` is a file that holds the
+          secret; it is read whenever the secret is sent, so a rotation needs no restart.
+        - `leeway_seconds`, 0 to 60: how far the clocks may differ.
+        - `max_staleness_seconds`, 3 or more: how old the known revocations may be. Past that, tokens are refused with
+          CannotVerify (503), or judged by the last known ones with `fail_open`.
+        - `follow_revocations`: False takes a revoked token until it expires, and needs no credentials.
+        - `introspection`: "foreign" asks the server about tokens that are no JWTs of this issuer, "always" about all.
+        - `cache_entries`: how many good tokens are remembered. `timeout_seconds`: for each step of an exchange.
+        - `ssl_context` trusts a private certificate authority; `allow_http` other hosts, on a network that you trust.
+
+        HS256 secrets are fetched again only if `source` is a URL. Raises ConfigurationError for what cannot work.
         """
         if introspection not in set(Introspection):
             raise ConfigurationError(f"introspection: must be one of {', '.join(Introspection)}.")
@@ -138,17 +142,21 @@ class BaseVerifier:
     @property
     def config(self) -> VerifierConfig | None:
         """Return the configuration, None while its URL has not answered yet."""
-        check = self.engine.check
+        check = self._engine.check
         return check.config if check else None
 
     @property
     def key_set(self) -> bytes:
         """Return the JWK Set as the authorization server published it last."""
-        return self.engine.key_set
+        return self._engine.key_set
+
+    def start_soon(self) -> None:
+        """Start without waiting for anything, unless it runs or was closed; raise CannotVerify without a thread."""
+        self._engine.start()
 
     def status(self) -> Status:
-        """Return what is known at the moment; costs nothing."""
-        check, counts = self.engine.check, self.engine.counts
+        """Return what is known at the moment; does no I/O."""
+        check, counts = self._engine.check, self._engine.counts
         return Status(
             ready=self._is_ready(check),
             staleness_seconds=check.staleness_seconds() if check else float("inf"),
@@ -159,13 +167,13 @@ class BaseVerifier:
             feed_failures=counts.feed_failures,
             key_fetches=counts.key_fetches,
             key_failures=counts.key_failures,
-            verified=self.tally.verified,
-            refused=self.tally.refused,
-            unavailable=self.tally.unavailable,
+            verified=self._tally.verified,
+            refused=self._tally.refused,
+            unavailable=self._tally.unavailable,
         )
 
     def _is_ready(self, check: TokenCheck | None) -> bool:
-        if check is None or not check.keys or self.engine.is_closed:  # one without any key refuses all tokens
+        if check is None or not check.keys or self._engine.is_closed:  # one without any key refuses all tokens
             return False
         fresh = check.staleness_seconds() <= self._limits.max_staleness_seconds
         return fresh or self._limits.fail_open or not check.follows_revocations
@@ -185,24 +193,24 @@ class BaseVerifier:
         ValueError for what names no scopes.
         """
         try:
-            outcome = self.attempt(token, proof)
+            outcome = self._attempt(token, proof)
             while isinstance(outcome, Errand):
-                outcome = self.attempt(token, proof, found=await _awaited(outcome), fetched=True)
+                outcome = self._attempt(token, proof, found=await _awaited(outcome), fetched=True)
             require_scopes(outcome, all_of=all_of, any_of=any_of)
         except Refusal as refusal:
-            self.tally.note(refusal)
+            self._tally.note(refusal)
             raise
-        self.tally.verified += 1
+        self._tally.verified += 1
         return outcome
 
-    def attempt(
+    def _attempt(
         self, token: str, proof: Proof | None, *, found: VerifiedToken | None = None, fetched: bool = False
     ) -> VerifiedToken | Errand:
         """Return the token if it is good, or an Errand to be run first; raise a Refusal.
 
         `found` is what an errand has brought; `fetched`: neither the beginning nor newer keys are an errand any more.
         """
-        engine = self.engine
+        engine = self._engine
         if not fetched and not engine.has_learnt:
             return Errand(engine.learn())
         if found is not None:
@@ -218,9 +226,9 @@ class BaseVerifier:
         try:
             return check.verify(token, proof)
         except UnknownKey as unknown:
-            if not fetched and not engine.has_recent_keys:
+            if not fetched and engine.may_fetch_keys:
                 return Errand(engine.fetch_keys())
-            if engine.has_failed_for_keys and self._introspection is Introspection.NEVER:
+            if engine.last_key_fetch_failed and self._introspection is Introspection.NEVER:
                 raise CannotVerify("the key may be a new one, and newer keys could not be fetched") from None
             reason = unknown.reason
         except Unreadable as unreadable:
@@ -232,7 +240,7 @@ class BaseVerifier:
         if not check.keys:
             raise CannotVerify("there are no keys")
         if self._introspection is Introspection.FOREIGN:
-            return Errand(self.engine.introspect(token))
+            return Errand(self._engine.introspect(token))
         raise InvalidToken(reason)
 
 
@@ -272,6 +280,8 @@ class Tally:
 
 def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
     """Return the configuration, or the URL where it is."""
+    if isinstance(source, VerifierConfig):
+        return source
     if isinstance(source, Mapping):
         return VerifierConfig.of(source, allow_http=allow_http)
     if isinstance(source, str) and source.startswith(("https:", "http:")):
@@ -280,7 +290,7 @@ def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
                 "the configuration's URL must be https; plain http is for loopback (or allow_http)."
             )
         return source
-    return VerifierConfig.read(Path(source), allow_http=allow_http)
+    return VerifierConfig.read(source, allow_http=allow_http)
 
 
 def _checked(secret: str | Path | None) -> str | Path | None:

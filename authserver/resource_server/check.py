@@ -19,7 +19,7 @@ from authserver.resource_server.claims import not_before, read_claims, read_conf
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.demands import NO_SCOPES, scope_names
 from authserver.resource_server.errors import CannotVerify, InsufficientScope, InvalidToken
-from authserver.resource_server.key_set import KeySet, UnknownKey, shared_keys
+from authserver.resource_server.key_set import KeySet, UnknownKey
 from authserver.resource_server.revocations import FeedPage, RevocationCopy
 from authserver.resource_server.strict_json import read_object
 from authserver.resource_server.token import VerifiedToken
@@ -75,7 +75,7 @@ class TokenCheck:
         """Take tokens of `config`. `clock` and `monotonic` count seconds."""
         self.config = config
         self.revocations = RevocationCopy(workspace_id=config.workspace_id)
-        self.keys: KeySet | None = self._key_set(config) if config.secrets else None
+        self.keys: KeySet | None = KeySet.shared(config) if config.secrets else None
         self._leeway = limits.leeway_seconds
         self._max_staleness = float("inf") if limits.fail_open else limits.max_staleness_seconds
         self._cache_entries = limits.cache_entries
@@ -161,10 +161,6 @@ class TokenCheck:
             good_until=verified.expires_at + self._leeway,
             confirmation=read_confirmation(verified.claims),
         )
-
-    @staticmethod
-    def _key_set(config: VerifierConfig) -> KeySet:
-        return KeySet(shared_keys(config.secrets), algorithms=config.algorithms, types=config.types)
 
 
 def require_proof(confirmation: Mapping[str, Json], proof: Proof | None) -> None:

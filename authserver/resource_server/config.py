@@ -48,11 +48,11 @@ class VerifierConfig:
     secrets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def read(cls, path: Path, *, allow_http: bool = False) -> VerifierConfig:
+    def read(cls, path: str | Path, *, allow_http: bool = False) -> VerifierConfig:
         """Return the configuration in a file; raise ConfigurationError as `of` does."""
         advice = "write it with `authserver resources export`"
         try:
-            document = json.loads(read_text(path, max_bytes=MAX_DOCUMENT_BYTES))
+            document = json.loads(read_text(Path(path), max_bytes=MAX_DOCUMENT_BYTES))
         except UnreadableFile as reason:
             raise ConfigurationError(f"{path}: cannot be read ({reason}); {advice}") from None
         except (ValueError, RecursionError):
@@ -135,15 +135,11 @@ class _Reader:
         return known
 
     def inclusion(self) -> Inclusion:
-        direct: dict[str, list[str]] = {}
         scopes = self._document.get("scopes", [])
-        for scope in scopes if isinstance(scopes, list) else [None]:
-            name, includes = (scope.get("name"), scope.get("includes", [])) if isinstance(scope, dict) else ("", [])
-            if not (name and _are_texts([name]) and isinstance(includes, list) and _are_texts(includes)):
-                self.problems.append("scopes: each needs a name, and may list what it includes.")
-                return {}
-            direct[name] = includes
-        return close_inclusion(direct)
+        if not isinstance(scopes, list) or not all(map(_is_scope, scopes)):
+            self.problems.append("scopes: each needs a name, and may list what it includes.")
+            return {}
+        return close_inclusion({scope["name"]: scope.get("includes", []) for scope in scopes})
 
     def secrets(self) -> Mapping[str, bytes]:
         """Return the secrets of the document's own key set, and of nowhere else: a key that is fetched is public."""
@@ -163,6 +159,13 @@ class _Reader:
     def _list(self, name: str) -> Sequence[Any]:
         value = self._document.get(name)
         return value if isinstance(value, list) else ()
+
+
+def _is_scope(entry: Json) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    name, includes = entry.get("name"), entry.get("includes", [])
+    return bool(name) and _are_texts([name]) and isinstance(includes, list) and _are_texts(includes)
 
 
 def is_safe_url(url: str, *, allow_http: bool) -> bool:

@@ -40,8 +40,10 @@ View = Callable[..., Any]
 def verifier() -> ThreadVerifier:
     """Return the verifier of this project, one for all its threads; raise ImproperlyConfigured."""
     options = {name: value for name, value in _setting().items() if name not in _OF_THE_MIDDLEWARE}
+    if options.get("config", "") == "":
+        raise ImproperlyConfigured(f"{SETTING}: config is missing, the path or the URL of the verifier configuration")
     try:
-        return ThreadVerifier.from_config(options.pop("config", ""), **options)
+        return ThreadVerifier.from_config(options.pop("config"), **options)
     except (ConfigurationError, TypeError, ValueError) as error:
         raise ImproperlyConfigured(f"{SETTING}: {error}") from None
 
@@ -125,7 +127,7 @@ def current_token(request: HttpRequest) -> VerifiedToken:
     """Return the token of a request of which one was required; raise RuntimeError for others."""
     token = _caller(request).token
     if token is None:
-        raise RuntimeError("nothing was required of the caller of this view")
+        raise RuntimeError("no token was required for this request: put @require(…) on the view")
     return token
 
 

@@ -122,13 +122,13 @@ class Engine:
         return follower.keys.document if follower is not None else b'{"keys":[]}'
 
     @property
-    def has_recent_keys(self) -> bool:
-        """Tell whether it is too early to fetch keys again for one that is unknown."""
+    def may_fetch_keys(self) -> bool:
+        """Tell whether newer keys may be fetched: there is somebody to ask, and it is not too early."""
         follower = self._follower
-        return follower is not None and follower.keys.is_recent
+        return follower is None or follower.keys.may_ask
 
     @property
-    def has_failed_for_keys(self) -> bool:
+    def last_key_fetch_failed(self) -> bool:
         """Tell whether the keys could not be fetched the last time: an unknown one may be a new one."""
         follower = self._follower
         return follower is not None and follower.keys.has_failed

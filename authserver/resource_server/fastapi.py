@@ -1,6 +1,8 @@
 """For FastAPI, beside the middleware of `asgi.py`: a dependency that the OpenAPI document shows as a bearer token.
 
-app.add_middleware(ResourceServer, verifier=verifier)
+from authserver.resource_server.fastapi import ResourceServer, require
+
+app.add_middleware(ResourceServer, verifier=Verifier.from_config(…))
 
 @app.get("/orders")
 async def orders(token: Annotated[VerifiedToken, Depends(require("read"))]) -> …
@@ -15,7 +17,10 @@ from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection
 
 from authserver.resource_server import starlette
+from authserver.resource_server.asgi import ResourceServer
 from authserver.resource_server.token import VerifiedToken
+
+__all__ = ["BearerRequirement", "ResourceServer", "require"]
 
 
 def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> "BearerRequirement":

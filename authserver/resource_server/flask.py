@@ -1,6 +1,8 @@
 """For Flask, beside the middleware of `wsgi.py`: what a view asks of its caller.
 
-app.wsgi_app = ResourceServer(app.wsgi_app, verifier=verifier)
+from authserver.resource_server.flask import ResourceServer, current_token, require
+
+app.wsgi_app = ResourceServer(app.wsgi_app, verifier=ThreadVerifier.from_config(…))
 
 @app.get("/orders")
 @require("read")
@@ -21,7 +23,9 @@ from werkzeug.local import LocalProxy
 from authserver.resource_server.demands import scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
-from authserver.resource_server.wsgi import CALLER, Caller
+from authserver.resource_server.wsgi import CALLER, Caller, ResourceServer
+
+__all__ = ["ResourceServer", "answer_refusal", "current_token", "require"]
 
 P = ParamSpec("P")
 
@@ -65,7 +69,7 @@ def _caller() -> Caller:
 def _token() -> VerifiedToken:
     token = _caller().token
     if token is None:
-        raise RuntimeError("nothing was required of the caller of this view")
+        raise RuntimeError("no token was required for this request: put @require(…) below the route")
     return token
 
 

@@ -16,7 +16,7 @@ from authserver.core.errors import ConfigurationError
 from authserver.core.shared_run import SharedRun
 from authserver.resource_server.check import TokenCheck
 from authserver.resource_server.config import VerifierConfig
-from authserver.resource_server.key_set import KeySet, public_keys, shared_keys
+from authserver.resource_server.key_set import KeySet
 from authserver.resource_server.source import Source, SourceFailed
 
 KEYS_SECONDS = 300
@@ -80,17 +80,17 @@ class KeyFollower:
         return sha256(self.document).hexdigest().startswith(digest)
 
     @property
-    def is_recent(self) -> bool:
-        """Tell whether it is too early to ask for keys again, or there is nobody to ask."""
+    def may_ask(self) -> bool:
+        """Tell whether to ask for keys, or to join those who ask: there is somebody to ask, and it is not too early."""
         if not self.is_published and self._config_url is None:
-            return True
-        return self._under_way is None and self._monotonic() - self._tried_at < MIN_KEYS_SECONDS
+            return False
+        return self._under_way is not None or self._monotonic() - self._tried_at >= MIN_KEYS_SECONDS
 
     async def seek(self) -> None:
         """Fetch the keys for a token that names an unknown one, unless that was done a moment ago."""
         if self._under_way is not None:
             await asyncio.shield(self._under_way)
-        elif not self.is_recent:
+        elif self.may_ask:
             await self._try()
 
     async def refresh(self) -> None:
@@ -125,10 +125,10 @@ class KeyFollower:
         if fetched is None:
             return
         try:
-            keys = public_keys(fetched.body, self._config.algorithms)
+            keys = KeySet.published(fetched.body, self._config)
         except ValueError as error:
             raise SourceFailed(f"the key set cannot be used: {error}") from None
-        self._check.replace_keys(KeySet(keys, algorithms=self._config.algorithms, types=self._config.types))
+        self._check.replace_keys(keys)
         self.document, self._etag = fetched  # only now: one that could not be used is asked for again
         self._is_known = True
 
@@ -139,7 +139,7 @@ class KeyFollower:
             raise SourceFailed(str(error)) from None
         if _judged_by(config) != _judged_by(self._config):
             raise SourceFailed("the configuration is another one now; it counts from the next start")
-        self._check.replace_keys(KeySet(shared_keys(config.secrets), algorithms=config.algorithms, types=config.types))
+        self._check.replace_keys(KeySet.shared(config))
 
 
 def _judged_by(config: VerifierConfig) -> object:

@@ -1,6 +1,6 @@
 """The keys that are believed (RFC 7517), taken in strictly, and which of them a token's header names (RFC 7515 §4).
 
-What a key is not certainly good for it is not used for. A key that is odd is left out, the others stay.
+A key is used only for what it is certainly meant for. One that cannot be used is left out, the others stay.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
@@ -16,6 +16,7 @@ from authserver.core.client import Json
 from authserver.core.resource import SigningAlg
 from authserver.jose.compact import JwsKey, decode_segment
 from authserver.jose.errors import TokenRefused
+from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.strict_json import read_object
 
 MAX_KEYS = 1_000
@@ -50,6 +51,16 @@ class KeySet:
         self._algorithms = frozenset(alg.value for alg in algorithms)
         self._types = types
         self._by_header: dict[str, tuple[JwsKey, str]] = {}
+
+    @classmethod
+    def shared(cls, config: VerifierConfig) -> Self:
+        """Return the keys of an HS256 resource."""
+        return cls(shared_keys(config.secrets), algorithms=config.algorithms, types=config.types)
+
+    @classmethod
+    def published(cls, document: bytes, config: VerifierConfig) -> Self:
+        """Return the usable keys of a JWK Set; raise ValueError when it is none."""
+        return cls(public_keys(document, config.algorithms), algorithms=config.algorithms, types=config.types)
 
     def __len__(self) -> int:
         """Return how many keys are held."""
@@ -106,7 +117,7 @@ def public_keys(document: bytes, algorithms: Collection[SigningAlg]) -> Mapping[
     found: dict[str, JwsKey] = {}
     twice: set[str] = set()
     for entry in entries:
-        if _names_another(entry, algorithms):
+        if _is_for_other_algorithm(entry, algorithms):
             continue
         try:
             kid, key = _public_key(entry, algorithms)
@@ -123,8 +134,8 @@ def public_keys(document: bytes, algorithms: Collection[SigningAlg]) -> Mapping[
     return found
 
 
-def _names_another(entry: Json, algorithms: Iterable[SigningAlg]) -> bool:
-    """Tell whether a key is for an algorithm that is not wanted here: no reason to say a word."""
+def _is_for_other_algorithm(entry: Json, algorithms: Iterable[SigningAlg]) -> bool:
+    """Tell whether a key is for an algorithm that is not wanted here: it is left out without a warning."""
     named = entry.get("alg") if isinstance(entry, dict) else None
     return isinstance(named, str) and named not in {alg.value for alg in algorithms}
 

@@ -98,7 +98,7 @@ class ProtectedResource:
         config = self._verifier.config
         if config is None:
             with contextlib.suppress(CannotVerify):  # no thread is to be had; the answer does not depend on it
-                self._verifier.engine.start()
+                self._verifier.start_soon()
         return config
 
     def _url(self, config: VerifierConfig) -> str:

@@ -1,7 +1,8 @@
 """For Starlette, beside the middleware of `asgi.py`: what a route asks of its caller.
 
-app.add_middleware(ResourceServer, verifier=verifier)
+from authserver.resource_server.starlette import ResourceServer, require
 
+app.add_middleware(ResourceServer, verifier=Verifier.from_config(…))
 reads = require("read")
 
 async def endpoint(request: Request) -> Response:
@@ -16,10 +17,12 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
 
-from authserver.resource_server.asgi import CALLER, Caller
+from authserver.resource_server.asgi import CALLER, Caller, ResourceServer
 from authserver.resource_server.demands import scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
+
+__all__ = ["Requirement", "ResourceServer", "answer_refusal", "require"]
 
 Requirement = Callable[[HTTPConnection], Awaitable[VerifiedToken]]
 

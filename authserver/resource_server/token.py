@@ -15,10 +15,13 @@ REGISTERED_CLAIMS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedToken:
-    """Who calls, and what he may do. Times in seconds since the epoch.
+    """Who calls, and what the caller may do. Times in seconds since the epoch.
 
     `scopes` holds what was granted and all that it includes; `scope` is the text in the token. `claims` is the whole
     payload, read-only. What was revoked is known until `as_of`, by the clock of the authorization server.
+
+    Where the authorization server was asked (`introspection`), what it did not say is 0 or empty, which may be any
+    time and id but `client_id` and `subject`; and `as_of` is when it answered, by the clock of this service.
     """
 
     subject: str

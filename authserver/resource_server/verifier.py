@@ -20,23 +20,27 @@ class Verifier(BaseVerifier):
     """Checks access tokens in asyncio. `async with verifier:` starts and ends it; the first check starts it as well."""
 
     async def __aenter__(self) -> Self:
+        """Start, as `start` does."""
+        await self.start()
+        return self
+
+    async def start(self) -> None:
         """Start, and wait up to 5 seconds for keys and revocations; raise ConfigurationError when they are refused.
 
         A server that is away is no reason not to start: until it is back, tokens are answered with CannotVerify.
         """
-        learnt = asyncio.wrap_future(self.engine.open())
+        learnt = asyncio.wrap_future(self._engine.open())
         try:
             async with asyncio.timeout(START_SECONDS):
                 problem = await asyncio.shield(learnt)
         except TimeoutError:
-            return self
+            return
         except BaseException:
             await self.aclose()
             raise
         if problem is not None:
             await self.aclose()
             raise problem
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -46,7 +50,7 @@ class Verifier(BaseVerifier):
 
     async def aclose(self) -> None:
         """End the thread and the connections."""
-        await asyncio.to_thread(self.engine.close)
+        await asyncio.to_thread(self._engine.close)
 
     verify = BaseVerifier.verify_async
 
@@ -55,18 +59,22 @@ class ThreadVerifier(BaseVerifier):
     """Checks access tokens in threads, as WSGI services run them. `with verifier:` starts and ends it."""
 
     def __enter__(self) -> Self:
-        """Start, as `Verifier` does."""
+        """Start, as `start` does."""
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start, and wait, as that of `Verifier` does."""
         try:
-            problem = self.engine.open().result(START_SECONDS)
+            problem = self._engine.open().result(START_SECONDS)
         except concurrent.futures.TimeoutError:
-            return self
+            return
         except BaseException:
             self.close()
             raise
         if problem is not None:
             self.close()
             raise problem
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -76,7 +84,7 @@ class ThreadVerifier(BaseVerifier):
 
     def close(self) -> None:
         """End the thread and the connections."""
-        self.engine.close()
+        self._engine.close()
 
     def verify(
         self,
@@ -86,16 +94,16 @@ class ThreadVerifier(BaseVerifier):
         any_of: Iterable[str] = NO_SCOPES,
         proof: Proof | None = None,
     ) -> VerifiedToken:
-        """Return the token if it is good, as `verify_async` does, which an event loop may wait for as well."""
+        """Return the token if it is good. Blocks; arguments and errors are those of `verify_async`, for event loops."""
         try:
-            outcome = self.attempt(token, proof)
+            outcome = self._attempt(token, proof)
             while isinstance(outcome, Errand):
-                outcome = self.attempt(token, proof, found=outcome.future.result(), fetched=True)
+                outcome = self._attempt(token, proof, found=outcome.future.result(), fetched=True)
             require_scopes(outcome, all_of=all_of, any_of=any_of)
         except concurrent.futures.CancelledError:  # a signal's handler has closed us before the errand began
             raise CannotVerify("the verifier was closed") from None
         except Refusal as refusal:
-            self.tally.note(refusal)
+            self._tally.note(refusal)
             raise
-        self.tally.verified += 1
+        self._tally.verified += 1
         return outcome

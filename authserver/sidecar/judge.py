@@ -73,7 +73,7 @@ class Judge:
             )
         return [*doubts, *self._age_problems(status)] or ["the sidecar is about to stop"]
 
-    def losses(self) -> list[str]:
+    def staleness_warnings(self) -> list[str]:
         """Return what is wrong although tokens are judged: what is known is too old, and --fail-open was said."""
         return self._age_problems(self.verifier.status())
 

@@ -27,9 +27,9 @@ class Options:
     client_secret_file: Path | None
     client_secret: str | None = field(repr=False)
     rules: Path | None
-    max_staleness: float
+    max_staleness_seconds: float
     fail_open: bool
-    leeway: int
+    leeway_seconds: int
     allow_http: bool
 
 
@@ -61,8 +61,8 @@ def read_sources(options: Options) -> Sources:
             options.config,
             client_id=options.client_id or "",
             client_secret=secret,
-            leeway_seconds=options.leeway,
-            max_staleness_seconds=options.max_staleness,
+            leeway_seconds=options.leeway_seconds,
+            max_staleness_seconds=options.max_staleness_seconds,
             fail_open=options.fail_open,
             cache_entries=CACHE_ENTRIES,
             allow_http=options.allow_http,

@@ -51,7 +51,7 @@ class Reload:
     async def _reload(self) -> None:
         sources = self._read()
         verifier, present = sources.verifier, self._judge.verifier
-        await verifier.__aenter__()  # left by whoever replaces it, or by `serve`
+        await verifier.start()  # closed by whoever replaces it, or by `serve`
         if _knows_less(verifier.status(), present.status()):
             await verifier.aclose()
             raise ConfigurationError(

@@ -65,8 +65,8 @@ async def serve(options: Options, sources: Sources, address: Address, *, reload_
 async def _judging(options: Options, sources: Sources) -> AsyncIterator[Judge]:
     """Start the verifier; close whichever is there in the end."""
     messages = VerifierMessages()
-    judge = Judge(sources.verifier, max_staleness_seconds=options.max_staleness)
-    await judge.verifier.__aenter__()
+    judge = Judge(sources.verifier, max_staleness_seconds=options.max_staleness_seconds)
+    await judge.verifier.start()
     try:
         messages.start()
         yield judge
@@ -111,7 +111,7 @@ async def _watch(judge: Judge) -> None:
     log = structlog.get_logger()
     told = False
     while True:
-        doubts, losses = judge.doubts(), judge.losses()
+        doubts, losses = judge.doubts(), judge.staleness_warnings()
         if (doubts or losses) and not told:
             event = "sidecar.not_ready" if doubts else "sidecar.judging_by_old_knowledge"
             log.error(event, reason="; ".join(doubts or losses))
@@ -132,7 +132,7 @@ def _announce(options: Options, judge: Judge, address: Address, listener: socket
         listen=str(Address(address.host, port, address.path)),
         issuer=config.issuer if config else None,
         audience=config.audience if config else None,
-        max_staleness_seconds=options.max_staleness,
+        max_staleness_seconds=options.max_staleness_seconds,
     )
     if options.fail_open:
         log.warning(

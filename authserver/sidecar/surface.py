@@ -35,7 +35,7 @@ def build_surface(judge: Judge, *, rules: Rules | None, metrics: Metrics, draini
         (INTROSPECTION_PATH, "introspect", IntrospectionEndpoint(judge=judge)),
         (JWKS_PATH, "jwks", JwksEndpoint(judge=judge)),
         ("/health/live", "live", LiveEndpoint()),
-        ("/health/ready", "ready", ReadyEndpoint(check=readiness, losses=judge.losses)),
+        ("/health/ready", "ready", ReadyEndpoint(check=readiness, losses=judge.staleness_warnings)),
         ("/metrics", "metrics", MetricsEndpoint(metrics=metrics)),
     ]
     return FrontDoor(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from dataclasses import dataclass, field
+
+from authserver.core.clock import MS_PER_SECOND, uptime
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,5 @@ class Token:
 
 
 def elapsed_ms() -> int:
-    """Return milliseconds since some fixed moment: no one sets this clock, and on Linux it counts a machine's sleep."""
-    if sys.platform == "linux":
-        nanoseconds = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-    else:
-        nanoseconds = time.monotonic_ns()
-    return nanoseconds // 1_000_000
+    """Return monotonic milliseconds, time asleep included where the system counts it."""
+    return int(uptime() * MS_PER_SECOND)

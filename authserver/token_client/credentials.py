@@ -101,7 +101,10 @@ class ClientCredentials(httpx2.Auth):
             yield response.request
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put a token into a request of `requests`, which calls its auth like this."""
+        """Put a token into a request of `requests`, which calls its auth like this; raise TypeError for any other."""
+        if not any(base.__module__.startswith("requests.") for base in type(request).__mro__):
+            # httpx takes whatever can be called for its auth
+            raise TypeError("ClientCredentials is an auth of httpx2 and of requests, of no other HTTP client")
         from authserver.token_client.requests_auth import attach  # noqa: PLC0415 - requests is optional
 
         return attach(request, keeper=self._keeper, origins=self._origins)

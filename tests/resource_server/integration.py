@@ -40,7 +40,7 @@ class Integration:
             with cls.serve(verifier) as url:
                 yield url
         finally:
-            verifier.engine.close()
+            verifier._engine.close()
 
     @pytest.fixture(scope="class")
     @classmethod

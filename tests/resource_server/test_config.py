@@ -242,11 +242,18 @@ def test_credentials_are_needed_or_renounced(given: dict[str, Any]) -> None:
     assert Verifier.from_config(document, **given, follow_revocations=False)
 
 
+def test_a_document_may_be_read_before(tmp_path: Path) -> None:
+    """What `VerifierConfig` has read is taken as it is, from wherever it was."""
+    (tmp_path / "verifier.json").write_text(json.dumps(ES256.document()))
+    config = VerifierConfig.read(str(tmp_path / "verifier.json"))
+    assert Verifier.from_config(config, **CREDENTIALS).config is config
+
+
 def test_secrets_are_in_no_repr() -> None:
     """U4: neither the configuration nor the connection shows a secret."""
     config = VerifierConfig.of(HS256.document())
     verifier = Verifier.from_config(HS256.document(), **CREDENTIALS)
-    shown = repr((config, verifier.engine._connection, Limits(), verifier.status()))
+    shown = repr((config, verifier._engine._connection, Limits(), verifier.status()))
     assert "s3cr3t" not in shown
     assert HS256.jwk()["k"] not in shown
     assert str(next(iter(config.secrets.values()))) not in shown

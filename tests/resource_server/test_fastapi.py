@@ -12,8 +12,7 @@ from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
 from authserver.resource_server import VerifiedToken, Verifier
-from authserver.resource_server.asgi import ResourceServer
-from authserver.resource_server.fastapi import require
+from authserver.resource_server.fastapi import ResourceServer, require
 from tests.resource_server.deployment import Deployment, serve_asgi
 from tests.resource_server.integration import Integration
 from tests.server import FORM

@@ -145,7 +145,7 @@ def test_malformed_pages_are_not_known(server: Scripted) -> None:
     """
     token = server.issuer.mint()
     with server.verifier(max_staleness_seconds=600) as verifier:
-        copy = verifier.engine.check.revocations if verifier.engine.check else pytest.fail("not started")
+        copy = verifier._engine.check.revocations if verifier._engine.check else pytest.fail("not started")
         for change in MALFORMED:
             before = verifier.status().as_of
             server.answers[FEED] = answer(200, {**server.page("e.0"), "as_of": before + 5000, **change})

@@ -12,8 +12,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.serving import make_server
 
 from authserver.resource_server import Refusal, ThreadVerifier
-from authserver.resource_server.flask import answer_refusal, current_token, require
-from authserver.resource_server.wsgi import ResourceServer
+from authserver.resource_server.flask import ResourceServer, answer_refusal, current_token, require
 from tests.resource_server.deployment import Deployment, running
 from tests.resource_server.integration import Integration
 from tests.server import FORM
@@ -126,7 +125,7 @@ def test_a_view_may_refuse_by_itself(deployment: Deployment) -> None:
 def test_who_asks_for_a_token_that_nobody_required_is_told(app: Flask) -> None:
     """Fail closed: a view that forgot its decorator learns nothing."""
     app.testing = True
-    with pytest.raises(RuntimeError, match="nothing was required"):
+    with pytest.raises(RuntimeError, match="put @require"):
         app.test_client().get("/careless")
 
 

@@ -96,7 +96,7 @@ def test_a_server_that_starts_again_and_one_with_another_database(tmp_path: Path
         with deployment.verifier(ThreadVerifier) as verifier:
             revoke(first, texts[0], deployment)
             wait_for(lambda: is_refused(verifier, texts[0]), "the revocation", 3)
-            check = verifier.engine.check
+            check = verifier._engine.check
             assert check is not None
             cursor, index = check.revocations.cursor, check.revocations._index
             first.stop()

@@ -16,8 +16,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from authserver.resource_server import InsufficientScope, MissingToken, Verifier
-from authserver.resource_server.asgi import ResourceServer
-from authserver.resource_server.starlette import Requirement, require
+from authserver.resource_server.starlette import Requirement, ResourceServer, require
 from tests.resource_server.deployment import Deployment, serve_asgi
 from tests.resource_server.integration import Integration
 

@@ -85,10 +85,10 @@ def test_rs_14_several_event_loops(server: Scripted) -> None:
     assert [asyncio.run(entered()), asyncio.run(entered())] == ["cl_1"] * 2
     with pytest.raises(CannotVerify, match="closed"):
         asyncio.run(plainly())
-    verifier.engine.open()
+    verifier._engine.open()
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: asyncio.run(plainly()), range(8))) == ["cl_1"] * 8
-    verifier.engine.close()
+    verifier._engine.close()
 
 
 def test_a_check_that_is_cancelled_leaves_the_others(server: Scripted) -> None:
@@ -188,7 +188,7 @@ def test_nothing_is_verified_after_a_close(server: Scripted) -> None:
                     verifier.verify(text)
             assert time.monotonic() - started < 1
             assert not verifier.status().ready
-        verifier.engine.start()
+        verifier._engine.start()
         with pytest.raises(CannotVerify):
             verifier.verify(token)
         if "introspection" not in options:
@@ -211,7 +211,7 @@ def test_a_close_ends_what_waits(server: Scripted) -> None:
             time.sleep(0.3)
             started = time.monotonic()
             threads.close()
-            looped.engine.close()
+            looped._engine.close()
             for one in waiting:
                 with pytest.raises(CannotVerify):
                     one.result(5)
@@ -231,7 +231,7 @@ def test_closes_and_starts_in_a_race(server: Scripted) -> None:
                 act()
 
     acts: list[Callable[[], Any]] = [
-        *(verifier.engine.open, verifier.engine.open, verifier.close, verifier.close),
+        *(verifier._engine.open, verifier._engine.open, verifier.close, verifier.close),
         *[lambda: verifier.verify(token)] * 4,
     ]
     with ThreadPoolExecutor(len(acts)) as pool:

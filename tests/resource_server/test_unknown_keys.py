@@ -31,7 +31,7 @@ def server() -> Iterator[Scripted]:
 
 def let_time_pass(verifier: Any) -> None:
     """Make the last fetch as old as it has to be for another one: half a minute is too long for a test."""
-    verifier.engine._follower.keys._tried_at -= MIN_KEYS_SECONDS
+    verifier._engine._follower.keys._tried_at -= MIN_KEYS_SECONDS
 
 
 def is_good(verifier: Any, token: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
@@ -194,3 +194,16 @@ def test_what_is_no_origin_is_refused_at_once(scripted: ScriptedServer, origin: 
     options: dict[str, Any] = {"origins": [origin]}
     with pytest.raises(ValueError, match="origin"):
         scripted.credentials(**options)
+
+
+def test_the_request_of_another_client_is_refused(scripted: ScriptedServer) -> None:
+    """httpx, for one, calls whatever it is given as an auth: that gets no token, and hears why."""
+
+    class Request:
+        url = "https://api.example"
+        headers: ClassVar[dict[str, str]] = {}
+
+    with pytest.raises(TypeError, match="httpx2 and of requests"):
+        scripted.credentials()(Request())  # type: ignore[arg-type]
+    assert Request.headers == {}
+    assert scripted.seen == []
