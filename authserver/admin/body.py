@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import NoReturn
 
-from authserver.core.client import Json
 from authserver.core.errors import AdminError, InvalidRequest, UnsupportedMediaType, ValidationFailed
+from authserver.core.json_value import Json
 from authserver.wire.http import Request
 
 MAX_DEPTH = 64

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from authserver.admin.description import Description, QueryParameter
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 _REF = "#/components/schemas/{model}"
 _PATH_PARAMETER = re.compile(r"{(\w+)}")

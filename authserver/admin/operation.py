@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from authserver.admin.description import Description
 from authserver.administration.actor import Actor
 from authserver.administration.verbs import Verbs
-from authserver.core.client import Json
 from authserver.core.errors import PreconditionFailed
+from authserver.core.json_value import Json
 from authserver.wire.http import JSON, NO_STORE, Answer
 
 __all__ = ["Call", "Handler", "Operation", "Verbs", "nothing", "shown"]

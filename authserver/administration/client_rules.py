@@ -10,8 +10,9 @@ from authserver.administration.rendering import ClaimsPreview
 from authserver.administration.validation import validated
 from authserver.claims.metadata import validate_trusted_metadata
 from authserver.clients.registration import ClientMetadata
-from authserver.core.client import Client, Json
+from authserver.core.client import Client
 from authserver.core.errors import FieldProblem, ValidationFailed
+from authserver.core.json_value import Json
 from authserver.core.ports import ResourceStore
 from authserver.resources.identifier import check_identifier
 

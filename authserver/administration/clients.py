@@ -14,10 +14,11 @@ from authserver.administration.validation import merged
 from authserver.audit.events import AuditEvent
 from authserver.clients.authentication import IMPORTED_SECRETS_STATE
 from authserver.clients.registration import ClientCreate, ClientMetadata, change, metadata_of, register
-from authserver.core.client import Client, ClientSecret, ClientStatus, Json, SecretState
+from authserver.core.client import Client, ClientSecret, ClientStatus, SecretState
 from authserver.core.clock import Clock, seconds
 from authserver.core.errors import NotFound, PreconditionFailed
 from authserver.core.identifiers import new_id
+from authserver.core.json_value import Json
 from authserver.core.ports import AuditSink, ClientStore, Page, StateStore
 from authserver.core.revocation import RevocationKind
 from authserver.core.secret import SecretHash, generate_secret, hint_of, is_generated, new_salt

@@ -8,10 +8,11 @@ from authserver.claims.catalog import TemplateCatalog
 from authserver.claims.context import client_values
 from authserver.claims.errors import ClaimsTooLarge
 from authserver.claims.template import ClaimsTemplate
-from authserver.core.client import Client, Json
+from authserver.core.client import Client
 from authserver.core.clock import Clock, seconds
 from authserver.core.errors import InvalidRequest, ValidationFailed
 from authserver.core.identifiers import new_token_id
+from authserver.core.json_value import Json
 from authserver.core.scope import format_scope
 from authserver.resources.catalog import ResourceCatalog
 

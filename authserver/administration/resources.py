@@ -10,10 +10,10 @@ from authserver.administration.ports import Settle
 from authserver.administration.scopes import AdminScope
 from authserver.administration.validation import merged, validated
 from authserver.audit.events import AuditEvent
-from authserver.core.client import Json
 from authserver.core.clock import Clock, seconds
 from authserver.core.errors import Conflict, FieldProblem, NotFound, PreconditionFailed, ValidationFailed
 from authserver.core.identifiers import new_id
+from authserver.core.json_value import Json
 from authserver.core.ports import AuditSink, ClientStore, ResourceStore
 from authserver.core.resource import Resource, SigningAlg
 from authserver.core.secret import generate_secret

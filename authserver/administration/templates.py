@@ -11,7 +11,7 @@ from authserver.administration.scopes import AdminScope
 from authserver.audit.events import AuditEvent
 from authserver.claims.template import compile_template
 from authserver.core.claims_template import StoredTemplate
-from authserver.core.client import Client, Json
+from authserver.core.client import Client
 from authserver.core.clock import Clock, seconds
 from authserver.core.errors import (
     FieldProblem,
@@ -20,6 +20,7 @@ from authserver.core.errors import (
     PreconditionFailed,
     ValidationFailed,
 )
+from authserver.core.json_value import Json
 from authserver.core.ports import AuditSink, ClientStore, ResourceStore, TemplateStore
 
 _NO_PARAMETERS: Mapping[str, Json] = {}

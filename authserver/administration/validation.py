@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from authserver.core.client import Json
 from authserver.core.errors import FieldProblem, ValidationFailed
+from authserver.core.json_value import Json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

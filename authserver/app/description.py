@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from authserver.admin.openapi import openapi_document
 from authserver.admin.routes import OPERATIONS
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.endpoints.description import endpoint_paths
 
 

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeAlias
 from authserver.claims.errors import MissingClaim
 from authserver.claims.nodes import Fixed, Hole, Items, Members, Node, Path, Text
 from authserver.claims.plain_json import number_problem
-from authserver.core.client import Json
 from authserver.core.errors import InvalidRequest
+from authserver.core.json_value import Json
 
 #: The values that paths start from: `{"client": {"client_id": …}, "token": {…}, …}`.
 Context: TypeAlias = Mapping[str, Mapping[str, Any]]

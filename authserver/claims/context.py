@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from authserver.core.client import Client, Json
+from authserver.core.client import Client
+from authserver.core.json_value import Json
 from authserver.core.scope import format_scope
 
 

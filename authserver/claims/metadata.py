@@ -7,8 +7,8 @@ from typing import Final
 
 from authserver.claims.names import PROTOTYPE_NAMES, REGISTERED_CLAIMS, shown
 from authserver.claims.plain_json import MAX_NESTING, encode, number_problem, text_problem
-from authserver.core.client import Json
 from authserver.core.errors import ValidationFailed
+from authserver.core.json_value import Json
 
 MAX_METADATA_BYTES: Final = 8 * 1024
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 
 @dataclass(frozen=True, slots=True)

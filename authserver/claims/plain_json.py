@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 MAX_NESTING: Final = 16
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from authserver.claims.errors import InvalidTemplate
 from authserver.claims.plain_json import number_problem
-from authserver.core.client import Json
 from authserver.core.errors import FieldProblem
+from authserver.core.json_value import Json
 
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 

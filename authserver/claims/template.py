@@ -43,8 +43,8 @@ from authserver.claims.names import REQUEST
 from authserver.claims.parser import parse
 from authserver.claims.plain_json import UNWRITABLE, encode, has_odd_number, is_plain
 from authserver.claims.reader import refusal
-from authserver.core.client import Json
 from authserver.core.errors import InvalidRequest
+from authserver.core.json_value import Json
 
 MAX_SOURCE_BYTES: Final = 16 * 1024
 MAX_CLAIMS_BYTES: Final = 4_096

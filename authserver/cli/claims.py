@@ -12,7 +12,7 @@ from authserver.cli.options import example, json_option, read_text, resource_opt
 from authserver.cli.output import document_of, print_json, print_table
 from authserver.cli.session import administer
 from authserver.core.claims_template import StoredTemplate
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 
 @click.group()

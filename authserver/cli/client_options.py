@@ -8,7 +8,8 @@ import click
 
 from authserver.cli.json_value import JsonObject
 from authserver.cli.options import Decorator, SecondsOrDefault, given, together
-from authserver.core.client import AuthMethod, Json
+from authserver.core.client import AuthMethod
+from authserver.core.json_value import Json
 
 
 def metadata_options(*, new: bool) -> Decorator[Any]:

@@ -21,7 +21,8 @@ from authserver.cli.output import document_of, print_json, print_rows, print_tab
 from authserver.cli.refusals import in_options, unless_taken
 from authserver.cli.secret_files import check_destinations, new_files, secret_options, without_secret
 from authserver.cli.session import administer
-from authserver.core.client import Client, ClientSecret, ClientStatus, Json
+from authserver.core.client import Client, ClientSecret, ClientStatus
+from authserver.core.json_value import Json
 from authserver.core.resource import Resource
 
 _NEVER_EXPIRES = 0

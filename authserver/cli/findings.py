@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.core.resource import Resource, SigningAlg
 from authserver.core.signing_key import KeyState, SigningKey
 from authserver.settings import Settings, common_problems, production_problems

@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 TIMEOUT_SECONDS = 3.0
 MAX_BYTES = 64 * 1024

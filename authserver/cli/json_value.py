@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from authserver.admin.body import MalformedBody, parse_json
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 _SUBJECT = "The body "
 

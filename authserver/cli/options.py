@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import click
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import click
 from pydantic import BaseModel
 
-from authserver.core.client import Json
 from authserver.core.clock import rfc3339
+from authserver.core.json_value import Json
 
 _GAP = "  "
 _NOTHING = "-"

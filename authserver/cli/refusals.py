@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import click
 
 from authserver.administration.resources import NO_CLIENT
-from authserver.core.client import Json
 from authserver.core.errors import Conflict, FieldProblem, ValidationFailed
+from authserver.core.json_value import Json
 from authserver.core.secret import is_generated
 
 _OPTIONS = {

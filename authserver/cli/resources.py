@@ -25,7 +25,7 @@ from authserver.cli.options import (
 from authserver.cli.output import document_of, print_json, print_rows, print_table, warn
 from authserver.cli.refusals import in_options, unless_taken
 from authserver.cli.session import administer
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.core.resource import Resource, SigningAlg, TokenType
 from authserver.resources.verifier_config import VerifierConfiguration
 

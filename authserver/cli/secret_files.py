@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from authserver.cli.options import together
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 #: Writes a client's id and secret to the files.
 Write = Callable[[str, str], None]

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from authserver.core.client import AuthMethod, Client, ClientStatus, Json
+from authserver.core.client import AuthMethod, Client, ClientStatus
 from authserver.core.errors import InvalidScope
+from authserver.core.json_value import Json
 from authserver.core.scope import MAX_SCOPE_CHARACTERS, Scopes, format_scope, parse_scope
 from authserver.core.secret import MAX_SECRET_BYTES, is_generated
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.core.resource import TokenType
 
 

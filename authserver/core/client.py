@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
+from authserver.core.json_value import Json
 from authserver.core.scope import Scopes
-
-Json = Any  # a JSON value: None, bool, int, float, str, list[Json] or dict[str, Json]
 
 
 class ClientStatus(StrEnum):

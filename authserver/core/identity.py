@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

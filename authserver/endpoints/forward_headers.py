@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
-from authserver.core.client import Json
 from authserver.core.errors import AccessDenied
 from authserver.core.identity import Identity
+from authserver.core.json_value import Json
 from authserver.wire.answers import encode_json
 
 #: All values together; proxies hold the head of an answer in a buffer of 4 or 8 KB.

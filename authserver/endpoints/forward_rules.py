@@ -21,9 +21,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from authserver.core.client import Json
 from authserver.core.errors import AccessDenied, InvalidScope
 from authserver.core.identifiers import ADMIN_RESOURCE
+from authserver.core.json_value import Json
 from authserver.core.scope import Scopes, parse_scope
 from authserver.endpoints.forward_path import MAX_PATH_CHARACTERS, SPECIAL, plain_path
 from authserver.resources.identifier import check_identifier

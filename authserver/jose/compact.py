@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, Key
 from joserfc.jws import JWSRegistry
 
 from authserver.core.resource import SigningAlg
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 
 K = TypeVar("K")
 
@@ -86,7 +86,7 @@ def encode_segment(content: bytes) -> bytes:
 
 
 def decode_segment(segment: bytes) -> bytes:
-    """Return the content of a segment that `encode_segment` could have written; raise TokenRefused.
+    """Return the content of a segment that `encode_segment` could have written; raise UntrustedToken.
 
     Comparing with the canonical form refuses padding, whitespace, foreign characters and stray last bits
     alike, so that no token has a second spelling.
@@ -94,25 +94,25 @@ def decode_segment(segment: bytes) -> bytes:
     try:
         content = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % _QUANTUM))
     except binascii.Error as error:
-        raise TokenRefused("a segment is not base64url") from error
+        raise UntrustedToken("a segment is not base64url") from error
     if encode_segment(content) != segment:
-        raise TokenRefused("a segment is not canonical base64url")
+        raise UntrustedToken("a segment is not canonical base64url")
     return content
 
 
 def open_compact(token: str, key_of: Callable[[str], tuple[JwsKey, K] | None]) -> tuple[bytes, K]:
-    """Return the payload of an ASCII token and what `key_of` holds with the key; raise TokenRefused.
+    """Return the payload of an ASCII token and what `key_of` holds with the key; raise UntrustedToken.
 
     `key_of` is asked with the encoded header, as it stands; None is a header of no trusted key.
     """
     if token.count(".") != _SEPARATORS:
-        raise TokenRefused("not three segments")
+        raise UntrustedToken("not three segments")
     signed, _, signature = token.rpartition(".")
     header, _, payload = signed.partition(".")
     entry = key_of(header)
     if entry is None:
-        raise TokenRefused("the header is of no trusted key")
+        raise UntrustedToken("the header is of no trusted key")
     content = decode_segment(payload.encode("ascii"))
     if not entry[0].verifies(signed.encode("ascii"), decode_segment(signature.encode("ascii"))):
-        raise TokenRefused("the signature is wrong")
+        raise UntrustedToken("the signature is wrong")
     return content, entry[1]

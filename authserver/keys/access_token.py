@@ -9,9 +9,9 @@ from typing import Annotated
 import msgspec
 
 from authserver.core.access_token import AccessToken
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.core.resource import SigningAlg, TokenType
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 
 # The holder of an HS256 secret can sign what we never would: whatever is used later is bounded here.
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -51,7 +51,7 @@ class KeyFacts:
 
 
 def read_access_token(payload: bytes, *, issuer: str, key: KeyFacts) -> AccessToken:
-    """Return the token that `payload` describes; raise TokenRefused.
+    """Return the token that `payload` describes; raise UntrustedToken.
 
     The nesting depth is bounded by msgspec, which raises RecursionError at the interpreter's limit.
     """
@@ -59,13 +59,13 @@ def read_access_token(payload: bytes, *, issuer: str, key: KeyFacts) -> AccessTo
         claims = _decode(payload)
         registered = msgspec.convert(claims, _Registered)
     except (msgspec.MsgspecError, UnicodeError) as error:
-        raise TokenRefused("the payload is not a JSON object with the members of an access token") from error
+        raise UntrustedToken("the payload is not a JSON object with the members of an access token") from error
     except RecursionError:
-        raise TokenRefused("the payload is nested too deep") from None
+        raise UntrustedToken("the payload is nested too deep") from None
     if registered.iss != issuer:
-        raise TokenRefused("another issuer")
+        raise UntrustedToken("another issuer")
     if registered.workspace_id != key.workspace_id:
-        raise TokenRefused("the key belongs to another workspace")
+        raise UntrustedToken("the key belongs to another workspace")
     return _access_token(registered, claims, key)
 
 

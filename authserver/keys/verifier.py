@@ -15,10 +15,10 @@ from hashlib import sha256
 
 from authserver.core.access_token import AccessToken
 from authserver.jose.compact import JwsKey, open_compact
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.keys.access_token import KeyFacts, read_access_token
 
-__all__ = ["AccessToken", "TokenRefused", "TokenVerifier"]
+__all__ = ["AccessToken", "TokenVerifier", "UntrustedToken"]
 
 MAX_TOKEN_CHARACTERS = 16 * 1024
 DEFAULT_CACHE_ENTRIES = 8_192
@@ -51,17 +51,17 @@ class TokenVerifier:
         self._cache_entries = cache_entries
 
     def verify(self, token: str) -> AccessToken:
-        """Return the token that we have signed; raise TokenRefused for any other text, and nothing else."""
+        """Return the token that we have signed; raise UntrustedToken for any other text, and nothing else."""
         try:
             return self._verify(token)
-        except TokenRefused:
+        except UntrustedToken:
             raise
         except Exception as error:  # a hostile token must never become a 500, whatever a library raises
-            raise TokenRefused(f"unexpected {type(error).__name__}") from error
+            raise UntrustedToken(f"unexpected {type(error).__name__}") from error
 
     def _verify(self, token: str) -> AccessToken:
         if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
-            raise TokenRefused("too long, or not ASCII")
+            raise UntrustedToken("too long, or not ASCII")
         digest = sha256(token.encode("ascii")).digest()
         known = self._cache.get(digest)
         if known is None:
@@ -79,7 +79,7 @@ class TokenVerifier:
         # tokens for any other audience, the management API's own among them.
         identifier = self._audience_of(resource_id)
         if identifier is None or token.audience != (identifier,):
-            raise TokenRefused("the key is not for this audience")
+            raise UntrustedToken("the key is not for this audience")
 
     def _remember(self, digest: bytes, token: AccessToken) -> None:
         self._cache[digest] = token

@@ -19,8 +19,8 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping, Seq
 from typing import Any
 
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.bearer import bearer_token
-from authserver.resource_server.demands import NO_SCOPES, exact_paths, scope_names
+from authserver.resource_server.bearer import FORM_TYPE, MAX_FORM_BYTES, bearer_token
+from authserver.resource_server.demands import NO_SCOPES, Gate
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -29,10 +29,7 @@ from authserver.resource_server.verifier import Verifier
 #: Where the scope has the Caller.
 CALLER = "authserver"
 
-#: How much of a form is searched for a token that must not be there.
-MAX_FORM_BYTES = 64 * 1024
-
-_FORM = b"application/x-www-form-urlencoded"
+_FORM = FORM_TYPE.encode()
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
 
 Scope = MutableMapping[str, Any]
@@ -70,8 +67,7 @@ class ResourceServer:
             raise TypeError("ASGI needs a Verifier: a ThreadVerifier would hold up the event loop")
         self._app = app
         self._verifier = verifier
-        self._require = None if require is None else scope_names(require)
-        self._except_paths = exact_paths(except_paths)
+        self._gate = Gate(require, except_paths)
         self._resource = ProtectedResource(verifier, resource_name=resource_name, metadata_url=metadata_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +77,7 @@ class ResourceServer:
             await self._guard(scope, receive, send)
         elif kind == "lifespan":
             await Lifespan(self._verifier, receive, send).run(self._app, scope)
-        elif self._require is None:
+        elif self._gate.is_open:
             await self._app(scope, receive, send)
         else:
             raise RuntimeError(f"a connection of type {kind!r} cannot be guarded")
@@ -98,8 +94,8 @@ class ResourceServer:
         caller = scope[CALLER] = Caller(self._verifier, self._resource, headers, scope.get("query_string"), form)
         reply = Reply(scope, send)
         try:
-            if self._require is not None and path not in self._except_paths:
-                await caller.require(self._require)
+            if (demand := self._gate.demand(path)) is not None:
+                await caller.require(demand)
             await self._app(scope, receive if form is None else form.receive, reply.send)
         except Refusal as refusal:
             if not await reply.refuse(refusal, caller.answer(refusal)):

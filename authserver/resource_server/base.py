@@ -11,8 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
+from authserver.core.json_value import Json
 from authserver.core.text_file import UnreadableFile, read_secret
 from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof, require_scopes
 from authserver.resource_server.claims import read_confirmation

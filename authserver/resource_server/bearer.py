@@ -8,6 +8,11 @@ from collections.abc import Sequence
 
 from authserver.resource_server.errors import InvalidToken, MalformedRequest, MissingToken
 
+FORM_TYPE = "application/x-www-form-urlencoded"
+
+#: How much of a form is searched for a token that must not be there.
+MAX_FORM_BYTES = 64 * 1024
+
 #: The characters of b64token (RFC 6750 §2.1), which every JWT is, but for the "=" at its end.
 _TOKEN_BYTES = (string.ascii_letters + string.digits + "-._~+/").encode()
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
 from authserver.core.identifiers import token_id_bytes
+from authserver.core.json_value import Json
 from authserver.core.revocation import MAX_LEEWAY_SECONDS
 from authserver.jose.compact import open_compact
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.claims import not_before, read_claims, read_confirmation
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.demands import NO_SCOPES, scope_names
@@ -144,7 +144,7 @@ class TokenCheck:
             return self._read(token)
         except UnknownKey:
             raise
-        except TokenRefused as refusal:
+        except UntrustedToken as refusal:
             raise Unreadable(refusal.reason) from None
         except Exception as error:  # noqa: BLE001 - a hostile token must not reach the service as an exception
             raise Unreadable(f"unexpected {type(error).__name__}") from None

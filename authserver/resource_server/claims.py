@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from authserver.core.client import Json
 from authserver.core.clock import MS_PER_SECOND
 from authserver.core.errors import InvalidScope
 from authserver.core.identifiers import token_id_ms
+from authserver.core.json_value import Json
 from authserver.core.scope import expand, parse_scope
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.read_only import read_only
 from authserver.resource_server.token import VerifiedToken
@@ -20,23 +20,23 @@ _LATEST_SECONDS = 7_258_118_400  # the year 2200: for longer no key that was wit
 
 
 def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str, as_of: float) -> VerifiedToken:
-    """Return the token that `claims` describe; raise TokenRefused.
+    """Return the token that `claims` describe; raise UntrustedToken.
 
     `jti` must carry its time (RFC 9562 §5.7): without it nobody could tell whether the token was revoked.
     """
     if claims.get("iss") != config.issuer:
-        raise TokenRefused("another issuer")
+        raise UntrustedToken("another issuer")
     audience = _audience(claims.get("aud"))
     if config.audience not in audience:
-        raise TokenRefused("another audience")
+        raise UntrustedToken("another audience")
     if claims.get("workspace_id") != config.workspace_id:
-        raise TokenRefused("another workspace")
+        raise UntrustedToken("another workspace")
     jti = _text(claims, "jti")
     if not _UUID_V7.fullmatch(jti):
-        raise TokenRefused("the jti is no UUIDv7")
+        raise UntrustedToken("the jti is no UUIDv7")
     expires_at = _seconds(claims, "exp")
     if token_id_ms(jti) > expires_at * MS_PER_SECOND:
-        raise TokenRefused("the jti is of a time after exp")
+        raise UntrustedToken("the jti is of a time after exp")
     scope = read_scope(claims)
     return VerifiedToken(
         subject=_text(claims, "sub"),
@@ -56,13 +56,13 @@ def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str,
 
 
 def read_answer(answer: Mapping[str, Json], config: VerifierConfig, *, as_of: float) -> VerifiedToken:
-    """Return the active token that an introspection answer describes (RFC 7662 §2.2); raise TokenRefused.
+    """Return the active token that an introspection answer describes (RFC 7662 §2.2); raise UntrustedToken.
 
     It may be of another maker: only what access depends on has to be there, the audience and the client.
     """
     audience = _audience(answer.get("aud"))
     if config.audience not in audience:
-        raise TokenRefused("another audience")
+        raise UntrustedToken("another audience")
     client_id = _text(answer, "client_id")
     scope = read_scope(answer)
     read_confirmation(answer)
@@ -84,25 +84,25 @@ def read_answer(answer: Mapping[str, Json], config: VerifierConfig, *, as_of: fl
 
 
 def not_before(token: VerifiedToken) -> int:
-    """Return the time from which the token holds (RFC 7519 §4.1.5), in seconds; raise TokenRefused."""
+    """Return the time from which the token holds (RFC 7519 §4.1.5), in seconds; raise UntrustedToken."""
     return _seconds(token.claims, "nbf") if "nbf" in token.claims else token.issued_at
 
 
 def read_confirmation(claims: Mapping[str, Json]) -> Mapping[str, Json] | None:
-    """Return the `cnf` (RFC 7800 §3.1), None when there is none; raise TokenRefused for what is no object."""
+    """Return the `cnf` (RFC 7800 §3.1), None when there is none; raise UntrustedToken for what is no object."""
     if "cnf" not in claims:
         return None
     confirmation = claims["cnf"]
     if not isinstance(confirmation, dict):
-        raise TokenRefused("the cnf is no JSON object")
+        raise UntrustedToken("the cnf is no JSON object")
     return confirmation
 
 
 def read_scope(claims: Mapping[str, Json]) -> str:
-    """Return the scope as the token has it, empty when it has none; raise TokenRefused for what is no text."""
+    """Return the scope as the token has it, empty when it has none; raise UntrustedToken for what is no text."""
     scope = claims.get("scope", "")
     if not isinstance(scope, str):
-        raise TokenRefused("the scope is no text")
+        raise UntrustedToken("the scope is no text")
     return scope
 
 
@@ -110,13 +110,13 @@ def _expanded(scope: str, config: VerifierConfig) -> frozenset[str]:
     try:
         return expand(parse_scope(scope), config.inclusion)
     except InvalidScope as error:
-        raise TokenRefused(error.reason) from None
+        raise UntrustedToken(error.reason) from None
 
 
 def _audience(value: Json) -> tuple[str, ...]:
     audience = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
     if not audience or not all(isinstance(name, str) for name in audience):
-        raise TokenRefused("the audience is missing or no text")
+        raise UntrustedToken("the audience is missing or no text")
     return audience
 
 
@@ -124,11 +124,11 @@ def _text(claims: Mapping[str, Json], name: str) -> str:
     value = claims.get(name)
     if isinstance(value, str) and value:
         return value
-    raise TokenRefused(f"{name} is missing or no text")
+    raise UntrustedToken(f"{name} is missing or no text")
 
 
 def _seconds(claims: Mapping[str, Json], name: str) -> int:
     value = claims.get(name)
     if type(value) is int and 0 <= value <= _LATEST_SECONDS:
         return value
-    raise TokenRefused(f"{name} is missing or no time")
+    raise UntrustedToken(f"{name} is missing or no time")

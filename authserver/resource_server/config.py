@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
+from authserver.core.json_value import Json
 from authserver.core.resource import SigningAlg
 from authserver.core.scope import Inclusion, close_inclusion
 from authserver.core.text_file import UnreadableFile, read_text
 from authserver.jose.compact import decode_segment
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 
 MIN_SECRET_BYTES = 32
 MAX_DOCUMENT_BYTES = 256 * 1024
@@ -208,7 +208,7 @@ def _secret(key: Json) -> tuple[str, bytes]:
         return "", b""
     try:
         return kid, decode_segment(encoded.encode())
-    except (TokenRefused, ValueError):
+    except (UntrustedToken, ValueError):
         return "", b""
 
 

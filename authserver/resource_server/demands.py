@@ -37,6 +37,22 @@ def scope_names(scopes: Iterable[str]) -> ScopeNames:
     return names
 
 
+class Gate:
+    """What every request must show before the application sees it: scopes, unless its path is exempt."""
+
+    __slots__ = ("_except_paths", "_needed", "is_open")
+
+    def __init__(self, require: Collection[str] | None, except_paths: Collection[str]) -> None:
+        """`require` None leaves it all to the routes; raises as `scope_names` and `exact_paths` do."""
+        self.is_open = require is None
+        self._needed = None if require is None else scope_names(require)
+        self._except_paths = exact_paths(except_paths)
+
+    def demand(self, path: str) -> ScopeNames | None:
+        """Return the scopes that a request for this path must have; None leaves it to the routes."""
+        return None if path in self._except_paths else self._needed
+
+
 def exact_paths(paths: Collection[str]) -> frozenset[str]:
     """Return paths that need no token; raise TypeError for a text, whose letters would be taken for paths."""
     if isinstance(paths, str) or not all(path.startswith("/") for path in paths):

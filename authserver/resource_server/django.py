@@ -22,12 +22,13 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.demands import ScopeNames, exact_paths, scope_names
+from authserver.resource_server.bearer import MAX_FORM_BYTES
+from authserver.resource_server.demands import Gate, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
 from authserver.resource_server.verifier import ThreadVerifier
-from authserver.resource_server.wsgi import CALLER, MAX_FORM_BYTES, Caller, is_form, length_of
+from authserver.resource_server.wsgi import CALLER, Caller, is_form, length_of
 
 SETTING = "AUTHSERVER_RESOURCE_SERVER"
 
@@ -58,10 +59,8 @@ class ResourceServerMiddleware:
         """Read the setting; raise ImproperlyConfigured."""
         self._get_response = get_response
         options = {name: value for name, value in _setting().items() if name in _OF_THE_MIDDLEWARE}
-        required = options.pop("require", None)
         try:
-            self._require = None if required is None else scope_names(required)
-            self._except_paths = exact_paths(options.pop("except_paths", ()))
+            self._gate = Gate(options.pop("require", None), options.pop("except_paths", ()))
         except (TypeError, ValueError) as error:
             raise ImproperlyConfigured(f"{SETTING}: {error}") from None
         self._resource = ProtectedResource(verifier(), **options)
@@ -73,13 +72,13 @@ class ResourceServerMiddleware:
         """Serve one request."""
         if self._is_async:
             return self._serve_async(request)
-        response, demand = self._own_answer(request), self._demand(request)
+        response, demand = self._own_answer(request), self._gate.demand(request.path_info)
         if response is None and demand is not None:
             response = _refused(_caller(request), demand, ())
         return cast("HttpResponseBase", self._get_response(request)) if response is None else response
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
-        response, demand = self._own_answer(request), self._demand(request)
+        response, demand = self._own_answer(request), self._gate.demand(request.path_info)
         if response is None and demand is not None:
             response = await _refused_async(_caller(request), demand, ())
         return cast("HttpResponseBase", await self._get_response(request)) if response is None else response
@@ -95,9 +94,6 @@ class ResourceServerMiddleware:
             return _response(answer)
         request.META[CALLER] = Caller(verifier(), self._resource, request.META, form=_form(request))
         return None
-
-    def _demand(self, request: HttpRequest) -> ScopeNames | None:
-        return None if request.path_info in self._except_paths else self._require
 
 
 def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Callable[[View], View]:

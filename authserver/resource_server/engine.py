@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from authserver.core.clock import uptime
 from authserver.core.errors import ConfigurationError
 from authserver.core.fork import tell_after_fork
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.bearer import is_token_text
 from authserver.resource_server.check import MAX_TOKEN_CHARACTERS, Limits, TokenCheck
 from authserver.resource_server.claims import read_answer
@@ -260,7 +260,7 @@ class Engine:
             return read_answer(answer, check.config, as_of=time.time())
         except SourceFailed as failure:
             raise CannotVerify(str(failure)) from None
-        except TokenRefused as refusal:
+        except UntrustedToken as refusal:
             raise InvalidToken(refusal.reason) from None
 
     def _check_of(self, config: VerifierConfig) -> TokenCheck:

@@ -12,10 +12,10 @@ from typing import Any, Self
 
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.core.resource import SigningAlg
 from authserver.jose.compact import JwsKey, decode_segment
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.strict_json import read_object
 
@@ -36,7 +36,7 @@ _MAX_HEADERS = 256
 _log = logging.getLogger("authserver.resource_server")
 
 
-class UnknownKey(TokenRefused):
+class UnknownKey(UntrustedToken):
     """The header is well-formed and names a key that is not held; a new key set may have it."""
 
 
@@ -67,7 +67,7 @@ class KeySet:
         return len(self._keys)
 
     def find(self, header: str) -> tuple[JwsKey, str]:
-        """Return key and `kid` for an encoded header; raise UnknownKey or TokenRefused.
+        """Return key and `kid` for an encoded header; raise UnknownKey or UntrustedToken.
 
         Only headers that name a key of ours are remembered: those of a stranger take no memory.
         """
@@ -80,22 +80,22 @@ class KeySet:
 
     def _read(self, segment: str) -> tuple[JwsKey, str]:
         if len(segment) > MAX_HEADER_CHARACTERS:
-            raise TokenRefused("the header is too long")
+            raise UntrustedToken("the header is too long")
         header = read_object(decode_segment(segment.encode("ascii")), "header")
         if not _REFUSED_MEMBERS.isdisjoint(header):
-            raise TokenRefused("the header has a member that is refused")
+            raise UntrustedToken("the header has a member that is refused")
         alg, kid, typ = header.get("alg"), header.get("kid"), header.get("typ")
         if not isinstance(typ, str) or typ not in self._types:
-            raise TokenRefused("the header's typ is not that of an access token")
+            raise UntrustedToken("the header's typ is not that of an access token")
         if not isinstance(alg, str) or alg not in self._algorithms:
-            raise TokenRefused("the header's alg is not allowed")
+            raise UntrustedToken("the header's alg is not allowed")
         if not isinstance(kid, str) or not kid:
-            raise TokenRefused("the header names no key")
+            raise UntrustedToken("the header names no key")
         key = self._keys.get(kid)
         if key is None:
             raise UnknownKey("the header names a key that is not held")
         if key.alg.value != alg:
-            raise TokenRefused("the header's alg is not that of its key")
+            raise UntrustedToken("the header's alg is not that of its key")
         return key, kid
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.resource_server.base import BaseVerifier
 from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.errors import CannotVerify, Refusal

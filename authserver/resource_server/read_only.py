@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 
 def _refuse(*_: object, **__: object) -> NoReturn:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from authserver.core.client import Json
 from authserver.core.clock import MS_PER_SECOND
+from authserver.core.json_value import Json
 from authserver.core.revocation import Revocation, RevocationKind
 from authserver.core.revocation_index import RevocationIndex
 from authserver.resource_server.token import VerifiedToken

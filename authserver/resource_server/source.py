@@ -18,10 +18,10 @@ from urllib.parse import quote_plus
 
 import httpx2
 
-from authserver.core.client import Json
 from authserver.core.errors import ConfigurationError
+from authserver.core.json_value import Json
 from authserver.core.text_file import UnreadableFile, read_secret
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.config import MAX_DOCUMENT_BYTES, VerifierConfig
 from authserver.resource_server.revocations import FeedPage
 from authserver.resource_server.strict_json import read_object
@@ -162,7 +162,7 @@ class Source:
         _require_ok(status, fields)
         try:
             answer = read_object(body, "answer")
-        except TokenRefused as refusal:
+        except UntrustedToken as refusal:
             raise SourceFailed(refusal.reason) from None
         if not isinstance(answer.get("active"), bool):
             raise SourceFailed("the answer is no introspection response")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from authserver.core.client import Json
-from authserver.jose.errors import TokenRefused
+from authserver.core.json_value import Json
+from authserver.jose.errors import UntrustedToken
 
 
 def read_object(content: bytes, what: str) -> dict[str, Json]:
-    """Return the JSON object in `content`; raise TokenRefused for anything else.
+    """Return the JSON object in `content`; raise UntrustedToken for anything else.
 
     That includes NaN, nesting too deep, a member that is there twice, since two parsers might each take another one
     (RFC 7515 §4, RFC 7519 §4), and half a surrogate pair, which no database and no answer can hold (RFC 8259 §8.2).
@@ -19,9 +19,9 @@ def read_object(content: bytes, what: str) -> dict[str, Json]:
         if b"\\ud" in content or b"\\uD" in content:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # UnicodeError and an integer of too many digits among them
-        raise TokenRefused(f"the {what} is no JSON with one reading") from None
+        raise UntrustedToken(f"the {what} is no JSON with one reading") from None
     if not isinstance(value, dict):
-        raise TokenRefused(f"the {what} is no JSON object")
+        raise UntrustedToken(f"the {what} is no JSON object")
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 #: The claims that the authorization server itself sets; all others came from its claims template.
 REGISTERED_CLAIMS = frozenset(

@@ -20,8 +20,8 @@ from itertools import chain, islice
 from types import GeneratorType
 from typing import Any, Protocol
 
-from authserver.resource_server.bearer import bearer_token
-from authserver.resource_server.demands import NO_SCOPES, exact_paths, scope_names
+from authserver.resource_server.bearer import FORM_TYPE, MAX_FORM_BYTES, bearer_token
+from authserver.resource_server.demands import NO_SCOPES, Gate
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -29,11 +29,6 @@ from authserver.resource_server.verifier import ThreadVerifier
 
 #: Where the environ has the Caller.
 CALLER = "authserver"
-
-FORM = "application/x-www-form-urlencoded"
-
-#: How much of a form is searched for a token that must not be there.
-MAX_FORM_BYTES = 64 * 1024
 
 _MAX_LENGTH_DIGITS = 18
 
@@ -70,8 +65,7 @@ class ResourceServer:
             )
         self._app = app
         self._verifier = verifier
-        self._require = None if require is None else scope_names(require)
-        self._except_paths = exact_paths(except_paths)
+        self._gate = Gate(require, except_paths)
         self._resource = ProtectedResource(verifier, resource_name=resource_name, metadata_url=metadata_url)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -82,8 +76,8 @@ class ResourceServer:
         caller = environ[CALLER] = Caller(self._verifier, self._resource, environ, form=_beginning_of_form(environ))
         start = Start(start_response)
         try:
-            if self._require is not None and path not in self._except_paths:
-                caller.require(self._require)
+            if (demand := self._gate.demand(path)) is not None:
+                caller.require(demand)
             body = self._app(environ, start)
             return Begun(body) if isinstance(body, GeneratorType) else body
         except Refusal as refusal:
@@ -168,7 +162,7 @@ class Begun:
 
 def is_form(content_type: str) -> bool:
     """Tell whether a body of this type is a urlencoded form."""
-    return content_type.lower().startswith(FORM)
+    return content_type.lower().startswith(FORM_TYPE)
 
 
 def length_of(text: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.core.resource import Resource, ResourceScope, SigningAlg, TokenType
 from authserver.core.scope import MAX_SCOPES
 from authserver.resources.identifier import check_identifier

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 from authserver.core.resource import Resource, SigningAlg, TokenType
 from authserver.core.signing_key import KeyState, SigningKey
 from authserver.resources.registration import ScopeForm, metadata_of

@@ -24,7 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from authserver.core.client import Json
+from authserver.core.json_value import Json
 
 if TYPE_CHECKING:
     from sqlalchemy import Dialect

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from authserver.audit.events import AuditEvent
 from authserver.core.access_token import AccessToken
-from authserver.core.client import Json
 from authserver.core.credentials import Credentials
 from authserver.core.errors import InvalidToken
+from authserver.core.json_value import Json
 from authserver.core.ports import AuditSink
 from authserver.limits.misses import MissBudget
 from authserver.resources.catalog import ResourceCatalog

@@ -10,11 +10,12 @@ from authserver.claims.catalog import TemplateCatalog
 from authserver.claims.context import client_values
 from authserver.claims.template import ClaimsTemplate
 from authserver.clients.authentication import Authenticated
-from authserver.core.client import Client, Json
+from authserver.core.client import Client
 from authserver.core.clock import Clock, seconds
 from authserver.core.credentials import Credentials
 from authserver.core.errors import InvalidTarget
 from authserver.core.identifiers import ADMIN_RESOURCE, new_token_id
+from authserver.core.json_value import Json
 from authserver.core.resource import Resource, SigningAlg, TokenType
 from authserver.core.scope import format_scope
 from authserver.keys.ring import KeyRing

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from authserver.core.resource import SigningAlg, TokenType
 from authserver.jose.compact import encode_segment
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.keys.ring import KeyRing
 from tests.keys.deployment import Deployment
 
@@ -51,7 +51,7 @@ class Victim:
 
     def refuses(self, token: str) -> None:
         """Assert a 401 `invalid_token` and no other outcome, without an echo of the token."""
-        with pytest.raises(TokenRefused) as caught:
+        with pytest.raises(UntrustedToken) as caught:
             self.ring.verify(token)
         assert (caught.value.status, caught.value.error) == (401, "invalid_token")
 
@@ -219,7 +219,7 @@ def test_a_signature_of_another_token_is_refused(victim: Victim) -> None:
 def test_the_reason_repeats_nothing_of_the_token(victim: Victim) -> None:
     """U4: what is logged about a refusal holds no part of the token."""
     for token in (victim.token[:-2] + "AA", victim.signed(victim.header(), victim.payload(sub=5, canary="c4n4ry"))):
-        with pytest.raises(TokenRefused) as caught:
+        with pytest.raises(UntrustedToken) as caught:
             victim.ring.verify(token)
         assert "c4n4ry" not in caught.value.reason
         assert not any(part in caught.value.reason for part in token.split("."))

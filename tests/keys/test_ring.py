@@ -12,7 +12,7 @@ import pytest
 from authserver.core.errors import Conflict, NotFound, ServerError, TemporarilyUnavailable, ValidationFailed
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.keys.errors import SealBroken
 from authserver.keys.ring import KeyRing
 from authserver.keys.sealing import Sealer
@@ -140,7 +140,7 @@ def test_a_lost_retiring_secret_is_logged(caplog: pytest.LogCaptureFixture) -> N
         damaged = Sealer(["another secret key of 32 characters or more"]).seal(b"s" * 32, label=retiring.kid)
         deployment.store.keys[retiring.kid] = replace(retiring, sealed_private=damaged)
         await ring.load()
-        with pytest.raises(TokenRefused):
+        with pytest.raises(UntrustedToken):
             ring.verify(token)
         ring.verify(deployment.token(ring, SigningAlg.HS256))
 

@@ -11,7 +11,7 @@ import pytest
 
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.keys.ring import KeyRing
 from authserver.storage.database import open_database
 from authserver.storage.migrate import upgrade
@@ -66,7 +66,7 @@ def test_the_whole_life_on_sqlite(tmp_path: Path) -> None:
             assert first not in {key.kid for key in other.list()}
             assert [key.kid for key in other.list() if key.revoked_at is not None] == [second]
             assert other.verify(deployment.token(other)).kid not in {first, second}
-            with pytest.raises(TokenRefused):
+            with pytest.raises(UntrustedToken):
                 other.verify(token)
 
     asyncio.run(scenario())

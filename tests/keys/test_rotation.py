@@ -11,7 +11,7 @@ import pytest
 from authserver.core.errors import Conflict, TemporarilyUnavailable
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState, SigningKey
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from tests.keys.deployment import POLICY, Deployment, MemoryKeyStore, only
 
 
@@ -68,7 +68,7 @@ def test_rot_03_old_tokens_verify_until_they_expire() -> None:
         deployment.advance(POLICY.leeway_seconds)
         await ring.tick()
         assert kid not in published(ring.jwks())
-        with pytest.raises(TokenRefused):
+        with pytest.raises(UntrustedToken):
             ring.verify(token)
 
     asyncio.run(scenario())
@@ -88,7 +88,7 @@ def test_rot_04_a_revoked_key_refuses_its_tokens_at_once() -> None:
         assert only(keys, KeyState.ACTIVE).kid != kid
         for instance in (ring, other):
             assert kid not in published(instance.jwks())
-            with pytest.raises(TokenRefused):
+            with pytest.raises(UntrustedToken):
                 instance.verify(token)
         await ring.revoke(kid)
         assert ring.verify(deployment.token(ring)).kid == only(ring.list(), KeyState.ACTIVE).kid

@@ -13,7 +13,7 @@ import pytest
 from jwt.algorithms import OKPAlgorithm
 
 from authserver.core.resource import SigningAlg, TokenType
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.keys.ring import KeyRing
 from authserver.keys.signer import header_segment
 from tests.keys.deployment import API, ISSUER, START, Deployment
@@ -127,7 +127,7 @@ def test_a_shared_secret_is_good_for_its_own_audience_only(signing: Signing) -> 
     """A service that holds an HS256 secret cannot sign for the management API, itself included in the audience."""
     for audience in ("urn:authserver:admin", [API, "urn:authserver:admin"]):
         forged = signing.deployment.token(signing.ring, SigningAlg.HS256, aud=audience)
-        with pytest.raises(TokenRefused, match="audience"):
+        with pytest.raises(UntrustedToken, match="audience"):
             signing.ring.verify(forged)
     signing.ring.verify(signing.deployment.token(signing.ring, SigningAlg.HS256, aud=[API]))
 
@@ -139,11 +139,11 @@ def test_a_shared_secret_of_a_deleted_resource_is_good_for_nothing() -> None:
     token = deployment.token(ring, SigningAlg.HS256)
     ring.verify(token)
     deployment.identifiers.clear()
-    with pytest.raises(TokenRefused, match="audience"):
+    with pytest.raises(UntrustedToken, match="audience"):
         ring.verify(token)
 
 
 def test_a_key_is_good_for_its_own_workspace_only(signing: Signing) -> None:
     """A key of one workspace cannot sign a token of another."""
-    with pytest.raises(TokenRefused, match="workspace"):
+    with pytest.raises(UntrustedToken, match="workspace"):
         signing.ring.verify(signing.deployment.token(signing.ring, workspace_id="other"))

@@ -9,7 +9,7 @@ from joserfc.jwk import Key, OctKey
 
 from authserver.core.resource import SigningAlg
 from authserver.jose.compact import JwsKey, open_compact
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.keys.material import open_public
 from tests.keys.wycheproof import assert_judged_rightly, header_of, needs_vectors
 
@@ -22,7 +22,7 @@ def is_good(jwk: dict[str, Any], token: str) -> bool:
         expected = {"alg": alg.value, "kid": jwk["kid"]}
         trusted = {token.partition(".")[0]: (JwsKey(alg, opened(jwk)), None)} if header == expected else {}
         open_compact(token, trusted.get)
-    except (TokenRefused, JoseError, ValueError):
+    except (UntrustedToken, JoseError, ValueError):
         return False
     return True
 

@@ -13,7 +13,7 @@ import pytest
 
 from authserver.core.resource import SigningAlg
 from authserver.jose.compact import decode_segment
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 
 FILE = "wycheproof_json_web_signature.json"
 VECTORS = Path(os.environ.get("AUTHSERVER_TEST_VECTORS", Path(__file__).parents[3] / "shared" / "vectors")) / FILE
@@ -50,7 +50,7 @@ def header_of(token: str) -> dict[str, Any]:
     """Return the header as a careless parser reads it, `{}` where it is none."""
     try:
         header = json.loads(decode_segment(token.partition(".")[0].encode()))
-    except (TokenRefused, ValueError):
+    except (UntrustedToken, ValueError):
         return {}
     return header if isinstance(header, dict) else {}
 

@@ -10,7 +10,7 @@ import pytest
 
 from authserver.core.resource import SigningAlg
 from authserver.jose.compact import JwsKey, decode_segment, open_compact
-from authserver.jose.errors import TokenRefused
+from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.check import TokenCheck
 from authserver.resource_server.errors import InvalidToken
 from authserver.resource_server.key_set import KeySet, UnknownKey, public_keys, shared_keys
@@ -39,7 +39,7 @@ def is_good(jwk: dict[str, Any], token: str) -> bool:
 
     try:
         open_compact(token, find)
-    except TokenRefused:
+    except UntrustedToken:
         return False
     return True
 
