@@ -114,9 +114,15 @@ def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Ca
             response = await _refused_async(_caller(request), needed, choice)
             return await view(request, *args, **kwargs) if response is None else response
 
-        return guarded_async if iscoroutinefunction(view) else guarded
+        return guarded_async if _is_async(view) else guarded
 
     return decorate
+
+
+def _is_async(view: View) -> bool:
+    """Tell whether a view has to be awaited: `dispatch` of an asynchronous class looks as if it had not."""
+    owner = getattr(getattr(view, "func", view), "__self__", None)  # in `method_decorator` it is a partial
+    return iscoroutinefunction(view) or getattr(owner, "view_is_async", False) is True
 
 
 def current_token(request: HttpRequest) -> VerifiedToken:

@@ -62,6 +62,7 @@ class Engine:
         self.counts = Counts()
         self.check: TokenCheck | None = None
         self.is_closed = False
+        self._has_complained = False
         self._url = source if isinstance(source, str) else None
         self._connection = connection.prepared()
         self._limits = limits
@@ -102,10 +103,13 @@ class Engine:
             if not self.is_closed:
                 self._begun()
 
-    def close(self) -> None:
-        """End the thread and its connections; harmless when it never ran. No check succeeds any more."""
+    def close(self, *, for_good: bool = True) -> None:
+        """End the thread and its connections; harmless when it never ran.
+
+        `for_good`: no check succeeds any more; otherwise the next one starts anew.
+        """
         with self._lock:
-            self.is_closed, self.has_learnt = True, False
+            self.is_closed, self.has_learnt = for_good, False
             life, self._life = self._life, None
         atexit.unregister(self.close)
         if life is not None:
@@ -163,12 +167,19 @@ class Engine:
             life = self._life = Life(self._connection)
             try:
                 life.start(self._work)
-            except BaseException:  # of a signal's handler, too
+            except BaseException as error:  # of a signal's handler, too
                 self._life = None
                 life.end()
+                self._complain(error)
                 raise
             atexit.register(self.close)  # a daemon thread must not be cut short in the middle of a line of log
         return life
+
+    def _complain(self, error: BaseException) -> None:
+        """Say once why it cannot start: each check tries it again."""
+        if not self._has_complained:
+            self._has_complained = True
+            _log.error("the verifier cannot start: %s", error)
 
     def _submit(self, errand: Callable[[Life], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         with self._lock:  # so that no errand gets into an event loop that has ended

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from authserver.core.errors import ConfigurationError
 from authserver.resource_server.errors import CannotVerify, Refusal
 from authserver.resource_server.follower import Follower
-from authserver.resource_server.source import Connection, Source
+from authserver.resource_server.source import THREAD_NAME, Connection, Source
 
 T = TypeVar("T")
 
@@ -58,23 +58,27 @@ class Life:
     def start(self, work: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
         """Run `work` in a thread of its own until `end`; raise CannotVerify when the system has none to give."""
         ready = threading.Event()
+        failure = ""
 
         def run() -> None:
+            nonlocal failure
             try:
                 asyncio.run(self._run(work, ready))
-            except Exception:  # noqa: BLE001 - the caller learns it from the missing event loop
-                _log.exception("the verifier cannot run")
+            except Exception as error:  # noqa: BLE001 - whatever it was, the caller is told
+                failure = f": {error}"
+                if ready.is_set():
+                    _log.exception("the verifier has ended")
             finally:
                 ready.set()
 
-        self._thread = threading.Thread(target=run, name="authserver-verifier", daemon=True)
+        self._thread = threading.Thread(target=run, name=THREAD_NAME, daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # no more threads, or the interpreter is about to exit
             raise CannotVerify("no thread can be started") from error
         ready.wait()
         if self._loop is None:
-            raise CannotVerify("no event loop can be started")
+            raise CannotVerify(f"no event loop can be started{failure}")
 
     def end(self) -> None:
         """End the thread and its connections, also one that is about to start; who waits for an errand is told so."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,9 @@ from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.config import MAX_DOCUMENT_BYTES, VerifierConfig
 from authserver.resource_server.revocations import FeedPage
 from authserver.resource_server.strict_json import read_object
+
+#: The thread in which a verifier talks to the server.
+THREAD_NAME = "authserver-verifier"
 
 MAX_KEY_SET_BYTES = 1024 * 1024
 MAX_PAGE_BYTES = 16 * 1024 * 1024
@@ -113,6 +117,7 @@ class Source:
 
     def __init__(self, connection: Connection) -> None:
         """Connect on first use; never by a proxy where the connection is not encrypted."""
+        logging.getLogger("httpx2").addFilter(_is_worth_a_line)
         self._connection = connection
         self._client = httpx2.AsyncClient(
             verify=connection.ssl_context or True,
@@ -206,6 +211,11 @@ async def _capped(response: httpx2.Response, limit: int) -> bytes:
         if len(body) > limit:
             raise SourceFailed(f"an answer of more than {limit} bytes")
     return bytes(body)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what httpx2 tells at INFO of every request: a long-poll of ours every 10 seconds is no news."""
+    return record.threadName != THREAD_NAME or record.levelno > logging.INFO
 
 
 def _require_ok(status: int, fields: Mapping[str, str]) -> None:

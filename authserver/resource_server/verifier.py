@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import Iterable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -49,8 +50,12 @@ class Verifier(BaseVerifier):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the thread and the connections."""
+        """End the thread and the connections. No token is good any more, until it is started again."""
         await asyncio.to_thread(self._engine.close)
+
+    async def pause(self) -> None:
+        """End the thread and the connections; the next check starts them again, should there be one."""
+        await asyncio.to_thread(partial(self._engine.close, for_good=False))
 
     verify = BaseVerifier.verify_async
 
@@ -83,7 +88,7 @@ class ThreadVerifier(BaseVerifier):
         self.close()
 
     def close(self) -> None:
-        """End the thread and the connections."""
+        """End the thread and the connections. No token is good any more, until it is started again."""
         self._engine.close()
 
     def verify(

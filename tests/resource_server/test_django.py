@@ -19,6 +19,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import override_settings
 from django.urls import path
+from django.utils.decorators import method_decorator
+from django.views import View
 
 from authserver.resource_server.django import SETTING, ResourceServerMiddleware, current_token, require, verifier
 from tests.resource_server.deployment import Deployment, ask, serve_asgi, serve_wsgi
@@ -64,6 +66,24 @@ def upload(request: HttpRequest) -> HttpResponse:
     return HttpResponse(str(sum(map(len, request))))
 
 
+@method_decorator(require("read"), name="dispatch")
+class Whole(View):
+    """Say who calls; whatever the method, a token is required."""
+
+    async def get(self, request: HttpRequest) -> HttpResponse:
+        """Say who calls."""
+        return who(request)
+
+
+@method_decorator(require("read"), name="dispatch")
+class WholeInThreads(View):
+    """The same, not asynchronous."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Say who calls."""
+        return who(request)
+
+
 def health(_: HttpRequest) -> HttpResponse:
     """Be well."""
     return HttpResponse("well")
@@ -79,6 +99,8 @@ urlpatterns = [
     path("careless", who),
     path("upload", upload),
     path("health", health),
+    path("whole", Whole.as_view()),
+    path("whole-in-threads", WholeInThreads.as_view()),
 ]
 
 
@@ -90,7 +112,20 @@ def configured(deployment: Deployment, document: Any = None, **more: Any) -> Ite
         yield
 
 
-class TestWsgi(Integration):
+class OfDjango(Integration):
+    """What holds under both."""
+
+    @pytest.mark.parametrize("path", ["/whole", "/whole-in-threads"])
+    def test_a_whole_class_can_be_decorated(self, deployment: Deployment, url: str, path: str) -> None:
+        """`dispatch` of an asynchronous class has to be awaited, though it does not look like it."""
+        good = ask(url, path, deployment.bearer())
+        assert (good.status, good.json()) == (200, {"client_id": deployment.caller["client_id"]})
+        assert ask(url, path).status == 401
+        assert ask(url, path, deployment.bearer("admin")).status == 403
+        assert ask(url, path, deployment.bearer(), method="DELETE").status == 405
+
+
+class TestWsgi(OfDjango):
     """The verifier is the project's own, made by the setting; under WSGI."""
 
     @classmethod
@@ -101,7 +136,7 @@ class TestWsgi(Integration):
             yield url
 
 
-class TestAsgi(Integration):
+class TestAsgi(OfDjango):
     """The same under ASGI."""
 
     @classmethod

@@ -4,6 +4,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
@@ -92,6 +93,27 @@ def test_a_form_that_was_parsed_before_is_looked_at_all_the_same(client: TestCli
     headers = deployment.bearer() | {"Content-Type": FORM}
     assert client.post("/fields", headers=headers, content="name=a").json() == {"name": "a"}
     assert client.post("/fields", headers=headers, content="name=a&access_token=x").status_code == 400
+
+
+def test_a_test_may_take_the_place_of_a_requirement() -> None:
+    """Requirements of the same scopes are equal, wherever they are written."""
+    app = application()
+    app.dependency_overrides[require(["read"])] = lambda: SimpleNamespace(client_id="nobody")
+    assert TestClient(app).get("/read").json() == {"client_id": "nobody"}
+    assert require("read") != require("write")
+    assert require("read") != require(any_of="read")
+
+
+def test_the_application_may_be_served_again(deployment: Deployment) -> None:
+    """What one test client has ended begins again with the next one, with a lifespan or without."""
+    app = application()
+    app.add_middleware(ResourceServer, verifier=deployment.verifier(Verifier))
+    for _ in range(2):
+        with TestClient(app) as client:
+            assert client.get("/read", headers=deployment.bearer()).status_code == 200
+        assert TestClient(app).get("/read", headers=deployment.bearer()).status_code == 200
+    with TestClient(app):
+        """End what the last one has begun."""
 
 
 def test_a_websocket_can_depend(client: TestClient, deployment: Deployment) -> None:

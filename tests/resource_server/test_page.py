@@ -44,6 +44,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     [
         (0, "cl_? ['read', 'write']\n401 ('WWW-Authenticate', 'Bearer error=\"invalid_token\", error_description="),
         (1, "cl_?\n403 admin\nTrue\n"),
+        (2, "403\n"),
     ],
 )
 def test_the_programs_of_the_page_run(registered: Path, number: int, printed: str) -> None:
@@ -56,7 +57,7 @@ def test_the_programs_of_the_page_run(registered: Path, number: int, printed: st
 
 def test_every_program_of_the_page_is_run() -> None:
     """The list above is that of the page."""
-    assert len(PROGRAMS) == 2
+    assert len(PROGRAMS) == 3
 
 
 def test_everything_public_is_on_the_page() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
+import httpx2
 import pytest
 
-from authserver.resource_server import InvalidToken, engine
+from authserver.resource_server import CannotVerify, InvalidToken, engine
 from authserver.resource_server.check import TokenCheck
 from authserver.resource_server.revocations import FeedPage
 from tests.redis_server import wait_for
@@ -69,6 +72,37 @@ def test_what_should_not_happen_is_told_each_time(
 
 def _starting_again(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     return [record for record in caplog.records if "starts again" in record.getMessage()]
+
+
+def test_where_no_event_loop_can_run(
+    server: Scripted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Gevent's threads share one: each check is refused with the reason, and the log has it once."""
+
+    def refuse(work: Any) -> None:
+        work.close()
+        raise RuntimeError("asyncio.run() cannot be called from a running event loop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "run", refuse)
+        verifier = server.verifier()
+        for _ in range(3):
+            with pytest.raises(CannotVerify, match="a running event loop"):
+                verifier.verify(server.issuer.mint())
+    (told,) = caplog.messages
+    assert told.startswith("the verifier cannot start: no event loop can be started: asyncio.run()")
+    assert verifier.verify(server.issuer.mint())
+    verifier.close()
+
+
+def test_a_quiet_log(server: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+    """What httpx2 tells of each request of ours is left out, that of others is not."""
+    caplog.set_level(logging.INFO)
+    with server.verifier() as verifier:
+        assert verifier.verify(server.issuer.mint())
+        assert [record for record in caplog.records if record.name == "httpx2"] == []
+        httpx2.get(f"{server.url}/jwks")
+    assert [record.name for record in caplog.records] == ["httpx2"]
 
 
 def test_a_thread_that_has_died_is_followed_by_another(server: Scripted) -> None:
