@@ -100,6 +100,7 @@ async def _tokens(c: Capabilities) -> Tokens:
         revocations=c.revocations,
         directory=c.directory,
         gate=gate,
+        look=c.follower.look,
         clock=c.clock,
         leeway_seconds=settings.leeway_seconds,
     )

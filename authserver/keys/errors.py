@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from authserver.core.errors import ServerError
+from authserver.jose.errors import UntrustedToken
+
+
+class NotHeardOf(UntrustedToken):
+    """The token looks like ours and names a key, or is for a resource, that this process does not know.
+
+    Another instance may have made it a moment ago: only who has just asked the database can tell.
+    """
 
 
 class SealBroken(ServerError):

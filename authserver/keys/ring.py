@@ -87,7 +87,7 @@ class KeyRing:
         return signer
 
     def verify(self, token: str) -> AccessToken:
-        """Return the token that one of our keys has signed; raise UntrustedToken for any other text.
+        """Return the token that one of our keys has signed; raise UntrustedToken, or NotHeardOf, for any other text.
 
         Neither time nor revocation is judged: the caller does, on every call.
         """

@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 
 from authserver.core.resource import SigningAlg, TokenType
-from authserver.jose.compact import JwsKey, encode_segment
+from authserver.jose.compact import JwsKey, decode_segment, encode_segment
+from authserver.jose.errors import UntrustedToken
 
 _encode = msgspec.json.Encoder().encode
+_MAX_HEADER_CHARACTERS = 256
 
 
 class Signer:
@@ -39,3 +41,15 @@ def header_segment(kid: str, alg: SigningAlg, typ: TokenType) -> str:
     Its bytes are a contract with tokens already issued: a change of member or order refuses them all.
     """
     return encode_segment(_encode({"alg": alg.value, "kid": kid, "typ": typ.value})).decode("ascii")
+
+
+def is_header_of_ours(segment: str) -> bool:
+    """Tell whether `header_segment` writes this for some `kid`, whether there is a key of that name or not."""
+    if len(segment) > _MAX_HEADER_CHARACTERS:
+        return False
+    try:
+        header = msgspec.json.decode(decode_segment(segment.encode("ascii")), type=dict[str, str])
+        written = header_segment(header["kid"], SigningAlg(header["alg"]), TokenType(header["typ"]))
+    except (UntrustedToken, msgspec.MsgspecError, KeyError, ValueError):
+        return False
+    return written == segment

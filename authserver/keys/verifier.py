@@ -17,6 +17,8 @@ from authserver.core.access_token import AccessToken
 from authserver.jose.compact import JwsKey, open_compact
 from authserver.jose.errors import UntrustedToken
 from authserver.keys.access_token import KeyFacts, read_access_token
+from authserver.keys.errors import NotHeardOf
+from authserver.keys.signer import is_header_of_ours
 
 __all__ = ["AccessToken", "TokenVerifier", "UntrustedToken"]
 
@@ -51,7 +53,10 @@ class TokenVerifier:
         self._cache_entries = cache_entries
 
     def verify(self, token: str) -> AccessToken:
-        """Return the token that we have signed; raise UntrustedToken for any other text, and nothing else."""
+        """Return the token that we have signed; raise UntrustedToken for any other text, and nothing else.
+
+        That is NotHeardOf where only the database knows whether the key is ours.
+        """
         try:
             return self._verify(token)
         except UntrustedToken:
@@ -65,7 +70,7 @@ class TokenVerifier:
         digest = sha256(token.encode("ascii")).digest()
         known = self._cache.get(digest)
         if known is None:
-            payload, key = open_compact(token, self._trusted.get)
+            payload, key = open_compact(token, self._key_of)
             known = read_access_token(payload, issuer=self._issuer, key=key)
             self._remember(digest, known)
         else:
@@ -74,11 +79,19 @@ class TokenVerifier:
             self._check_shared_key(known, known.resource_id)
         return known
 
+    def _key_of(self, header: str) -> tuple[JwsKey, KeyFacts] | None:
+        entry = self._trusted.get(header)
+        if entry is None and is_header_of_ours(header):
+            raise NotHeardOf("the header names a key that is not known here")
+        return entry
+
     def _check_shared_key(self, token: AccessToken, resource_id: str) -> None:
         # The services of an HS256 resource hold its key. Without this check they could write themselves
         # tokens for any other audience, the management API's own among them.
         identifier = self._audience_of(resource_id)
-        if identifier is None or token.audience != (identifier,):
+        if identifier is None:
+            raise NotHeardOf("the key is that of a resource that is not known here")
+        if token.audience != (identifier,):
             raise UntrustedToken("the key is not for this audience")
 
     def _remember(self, digest: bytes, token: AccessToken) -> None:

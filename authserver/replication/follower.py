@@ -11,8 +11,12 @@ import structlog
 from authserver.core.clock import uptime
 from authserver.core.errors import AuthServerError, TemporarilyUnavailable
 from authserver.core.ports import ChangeKind, ChangeLog
+from authserver.core.shared_run import SharedRun
 
 POLL_SECONDS = 0.25
+
+#: How long a request waits for a look at the database. One that hangs is known to hang by then.
+LOOK_SECONDS = 0.25
 
 #: Applies changes of one kind: gets the keys that changed, or None when it must forget everything.
 Handler = Callable[[frozenset[str] | None], Awaitable[None]]
@@ -34,6 +38,7 @@ class Follower:
         self._position = 0
         self._stamp: object = None
         self._fresh_at = uptime()
+        self._looking = SharedRun(self.catch_up)
         self._log = structlog.get_logger()
 
     async def start(
@@ -58,6 +63,17 @@ class Follower:
                 await self._apply()
                 self._stamp = stamp
             self._fresh_at = started
+
+    async def look(self) -> None:
+        """Know all that any process had written when this was called; many callers share the work.
+
+        Raises TemporarilyUnavailable when the database does not say so within a quarter of a second.
+        """
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._looking()
+        except TimeoutError:
+            raise TemporarilyUnavailable("the database takes too long to say what has changed") from None
 
     def wake(self) -> None:
         """Look at once instead of at the next quarter of a second."""

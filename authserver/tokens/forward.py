@@ -25,7 +25,7 @@ class ForwardedTokenCheck:
         Raises InvalidToken, AccessDenied when the proxy does not say which resource it protects and there are several,
         or protects the management API, and TemporarilyUnavailable when revocations may be missed.
         """
-        access = self._standing.read(token)
+        access = await self._standing.read(token)
         inclusion = self._inclusion(access, resource)
         client = await self._standing.require_good(access)
         if client.workspace_id != access.workspace_id:

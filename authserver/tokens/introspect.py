@@ -57,7 +57,7 @@ class TokenIntrospector:
         caller = (await self._door.admit(credentials)).client
         self._misses.require(caller.client_id)
         try:
-            access = self._standing.read(token)
+            access = await self._standing.read(token)
         except InvalidToken as refusal:
             self._misses.count(caller.client_id)
             return Introspection(caller.client_id, None, refusal.reason)

@@ -39,7 +39,7 @@ class TokenRevoker:
         """
         caller = (await self._door.admit(credentials)).client
         try:
-            access = self._standing.read(token)
+            access = await self._standing.read(token)
         except InvalidToken:
             return caller.client_id
         if access.client_id != caller.client_id or access.workspace_id != caller.workspace_id:

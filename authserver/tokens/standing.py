@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from authserver.clients.directory import ClientDirectory
 from authserver.core.access_token import AccessToken
 from authserver.core.client import Client, ClientStatus
@@ -10,6 +12,7 @@ from authserver.core.errors import InvalidToken
 from authserver.core.identifiers import ADMIN_RESOURCE
 from authserver.core.ports import CompletenessGate
 from authserver.core.scope import parse_scope
+from authserver.keys.errors import NotHeardOf
 from authserver.keys.ring import KeyRing
 from authserver.revocation.service import RevocationService
 
@@ -24,22 +27,32 @@ class TokenStanding:
         revocations: RevocationService,
         directory: ClientDirectory,
         gate: CompletenessGate,
+        look: Callable[[], Awaitable[None]],
         clock: Clock,
         leeway_seconds: int,
     ) -> None:
         """Answer as long as `gate` says that the knowledge of revocations is good enough.
 
-        Another instance's clock may be ahead of ours by `leeway_seconds`; nothing is added to `exp`.
+        `look` learns what other instances have written; it raises TemporarilyUnavailable. Another instance's clock
+        may be ahead of ours by `leeway_seconds`; nothing is added to `exp`.
         """
         self._keys = keys
         self._revocations = revocations
         self._directory = directory
         self._gate = gate
+        self._look = look
         self._clock = clock
         self._leeway_seconds = leeway_seconds
 
-    def read(self, token: str) -> AccessToken:
-        """Return the token if it is of our making; raise InvalidToken. Time and revocation are not judged."""
+    async def read(self, token: str) -> AccessToken:
+        """Return the token if it is of our making; time and revocation are not judged.
+
+        Raises InvalidToken, or TemporarilyUnavailable when its key may be one that we have not heard of yet.
+        """
+        try:
+            return self._keys.verify(token)
+        except NotHeardOf:
+            await self._look()
         return self._keys.verify(token)
 
     async def require_good(self, token: AccessToken) -> Client:
@@ -68,7 +81,7 @@ class AdminTokenCheck:
 
     async def __call__(self, token: str) -> tuple[frozenset[str], Client]:
         """Return scopes and client of a good token for the management API; raise InvalidToken for any other."""
-        access = self._standing.read(token)
+        access = await self._standing.read(token)
         if access.audience != (ADMIN_RESOURCE,):
             raise InvalidToken("the token is for another audience")
         client = await self._standing.require_good(access)

@@ -14,6 +14,7 @@ from jwt.algorithms import OKPAlgorithm
 
 from authserver.core.resource import SigningAlg, TokenType
 from authserver.jose.errors import UntrustedToken
+from authserver.keys.errors import NotHeardOf
 from authserver.keys.ring import KeyRing
 from authserver.keys.signer import header_segment
 from tests.keys.deployment import API, ISSUER, START, Deployment
@@ -139,8 +140,29 @@ def test_a_shared_secret_of_a_deleted_resource_is_good_for_nothing() -> None:
     token = deployment.token(ring, SigningAlg.HS256)
     ring.verify(token)
     deployment.identifiers.clear()
-    with pytest.raises(UntrustedToken, match="audience"):
+    with pytest.raises(NotHeardOf, match="resource"):
         ring.verify(token)
+
+
+@pytest.mark.parametrize(
+    ("header", "unheard_of"),
+    [
+        ({"alg": "ES256", "kid": "k", "typ": "at+jwt"}, True),
+        ({"alg": "HS256", "kid": "k", "typ": "JWT"}, True),
+        ({"kid": "k", "alg": "ES256", "typ": "at+jwt"}, False),
+        ({"alg": "ES256", "kid": "k", "typ": "at+jwt", "crit": "x"}, False),
+        ({"alg": "none", "kid": "k", "typ": "at+jwt"}, False),
+        ({"alg": "ES256", "kid": 5, "typ": "at+jwt"}, False),
+        ({"alg": "ES256", "kid": "k" * 200, "typ": "at+jwt"}, False),
+        (["alg"], False),
+    ],
+)
+def test_what_may_be_of_a_key_that_is_not_known_here(signing: Signing, header: object, unheard_of: bool) -> None:  # noqa: FBT001
+    """Only a header that we would write ourselves: nothing else is worth a question to the database."""
+    segment = base64.urlsafe_b64encode(json.dumps(header, separators=(",", ":")).encode()).rstrip(b"=").decode()
+    with pytest.raises(UntrustedToken) as refused:
+        signing.ring.verify(f"{segment}.e30.AAAA")
+    assert isinstance(refused.value, NotHeardOf) is unheard_of
 
 
 def test_a_key_is_good_for_its_own_workspace_only(signing: Signing) -> None:

@@ -17,6 +17,7 @@ from authserver.core.identifiers import new_token_id
 from authserver.core.ports import Page
 from authserver.core.resource import Resource, TokenType
 from authserver.core.secret import SecretHash, generate_secret, new_salt
+from authserver.keys.errors import NotHeardOf
 from authserver.limits.misses import MissBudget
 from authserver.revocation.completeness import PollingGate
 from authserver.revocation.news import News
@@ -42,6 +43,8 @@ class Scene:
         self.store_away = False
         self.clients: dict[str, Client] = {}
         self.tokens: dict[str, AccessToken] = {}
+        self.elsewhere: dict[str, AccessToken] = {}
+        self.looks = 0
         self.revoked: set[str] = set()
         self.confirmed = 0
         self.asked: list[str] = []
@@ -55,6 +58,7 @@ class Scene:
             revocations=self,  # type: ignore[arg-type]
             directory=self.directory,
             gate=PollingGate(knowledge=self, grace_seconds=GRACE_SECONDS),
+            look=self.look,
             clock=lambda: self.now_ms,
             leeway_seconds=LEEWAY_SECONDS,
         )
@@ -67,8 +71,18 @@ class Scene:
             raise TemporarilyUnavailable("too old")
         return self.age_seconds
 
+    async def look(self) -> None:
+        """Learn of the tokens that were issued elsewhere."""
+        self.looks += 1
+        if self.store_away:
+            raise TemporarilyUnavailable("away")
+        self.tokens |= self.elsewhere
+        self.elsewhere = {}
+
     def verify(self, token: str) -> AccessToken:
         """Know the tokens that were issued here."""
+        if token in self.elsewhere:
+            raise NotHeardOf("its key is new")
         if token not in self.tokens:
             raise InvalidToken("the signature is wrong")
         return self.tokens[token]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from authserver.core.client import ClientStatus
+from authserver.core.client import Client, ClientStatus
 from authserver.core.errors import InvalidToken, TemporarilyUnavailable
 from authserver.core.identifiers import ADMIN_RESOURCE
 from authserver.tokens.standing import AdminTokenCheck
@@ -15,7 +15,11 @@ from tests.tokens.scene import API, GRACE_SECONDS, NOW, NOW_MS, Scene
 
 def judge(scene: Scene, text: str) -> str:
     """Return the id of the client behind a good token; raise for any other."""
-    return asyncio.run(scene.standing.require_good(scene.standing.read(text))).client_id
+
+    async def judged() -> Client:
+        return await scene.standing.require_good(await scene.standing.read(text))
+
+    return asyncio.run(judged()).client_id
 
 
 @pytest.fixture
@@ -113,3 +117,22 @@ def test_the_management_api_takes_its_own_audience_alone(scene: Scene, audience:
         asyncio.run(check(scene.issue("cl_1", audience=audience)))
     scopes, client = asyncio.run(check(scene.issue("cl_1", audience=(ADMIN_RESOURCE,), scope="keys:read status:read")))
     assert (scopes, client.client_id) == (frozenset({"keys:read", "status:read"}), "cl_1")
+
+
+def test_a_token_whose_key_another_instance_has_made(scene: Scene) -> None:
+    """The database is asked once; while it does not answer, nobody can tell whether the token is one of ours."""
+    text = scene.issue("cl_1")
+    scene.elsewhere[text] = scene.tokens.pop(text)
+    scene.store_away = True
+    with pytest.raises(TemporarilyUnavailable):
+        judge(scene, text)
+    scene.store_away = False
+    assert judge(scene, text) == "cl_1"
+    assert scene.looks == 2
+
+
+def test_what_nobody_has_made_is_not_asked_for(scene: Scene) -> None:
+    """A signature that is wrong says enough."""
+    with pytest.raises(InvalidToken):
+        judge(scene, "forged")
+    assert scene.looks == 0

@@ -1,0 +1,79 @@
+"""A key that one instance has made and another has not heard of: its tokens are judged all the same, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import postgresql
+from tests.faults.deployment import ISSUER
+from tests.faults.proxy import Proxy, proxy_to
+from tests.redis_server import start_redis, unavailable, wait_for
+from tests.server import RunningServer, start_server
+
+BILLING = "https://billing.example"
+
+pytestmark = pytest.mark.skipif(postgresql.unavailable() is not None, reason=str(postgresql.unavailable()))
+
+
+@dataclass
+class Instances:
+    """Instances `a` and `b` on one database; `network_b` lies between it and `b`. Both know the client."""
+
+    a: RunningServer
+    b: RunningServer
+    network_b: Proxy
+    client: dict[str, Any]
+
+    def token_of_a_new_key(self, alg: str) -> str:
+        """Return a token that `a` has signed with a key that it has just made."""
+        self.a.create_resource(BILLING, signing_alg=alg)
+        return self.a.token(self.client)
+
+
+@pytest.fixture(params=["alone", "with Redis"])
+def instances(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instances]:
+    """Run two instances, with a Redis or without."""
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(postgresql.start_postgresql())
+        name = database.create_database()
+        network_b = stack.enter_context(proxy_to(database.port))
+        settings: dict[str, Any] = {"AUTHSERVER_ISSUER": ISSUER}
+        if request.param == "with Redis":
+            if unavailable() is not None:
+                pytest.skip(str(unavailable()))
+            settings["AUTHSERVER_REDIS_URL"] = stack.enter_context(start_redis()).url
+        urls = database.url(name), replace(database, port=network_b.port).url(name)
+        a, b = (stack.enter_context(start_server(tmp_path, AUTHSERVER_DATABASE_URL=url, **settings)) for url in urls)
+        client = a.create_client(audiences=[BILLING])
+        wait_for(lambda: b.introspect("x", client).status == 200, "the client to be known")
+        yield Instances(a, b, network_b, client)
+
+
+@pytest.mark.parametrize("alg", ["HS256", "RS256"])
+def test_an_instance_that_has_not_heard_of_the_key(instances: Instances, alg: str) -> None:
+    """It looks before it answers: a revocation is stored and in force, and a good token is active."""
+    i = instances
+    live = i.token_of_a_new_key(alg)
+    revoked = i.a.token(i.client)
+    assert i.b.revoke(revoked, i.client).status == 200
+    assert i.b.introspect(live, i.client).json()["active"] is True
+    assert i.b.introspect(revoked, i.client).json()["active"] is False
+    wait_for(lambda: i.a.introspect(revoked, i.client).json()["active"] is False, "the revocation", 2)
+
+
+def test_an_instance_that_cannot_hear_of_the_key(instances: Instances) -> None:
+    """REV-06, P3: without the database it cannot know whether the token is one of ours, and acknowledges nothing."""
+    i = instances
+    i.network_b.silent = True
+    token = i.token_of_a_new_key("RS256")
+    assert i.b.revoke(token, i.client).status == 503
+    assert i.b.introspect(token, i.client).status == 503
+    i.network_b.heal()
+    wait_for(lambda: i.b.revoke(token, i.client).status == 200, "the database to be used again")
+    wait_for(lambda: i.a.introspect(token, i.client).json()["active"] is False, "the revocation", 2)
