@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple
 
 
@@ -23,6 +24,8 @@ MAX_LEEWAY_SECONDS = 60
 
 #: For so long a withdrawn key is refused, 200 years: who has stolen it makes tokens of any time that he likes.
 WITHDRAWN_SECONDS = 200 * 365 * 86_400
+
+_MARK_CHARACTERS = 8
 
 #: The value of the one watermark of kind ALL.
 EVERYTHING = "*"
@@ -45,3 +48,23 @@ class Revocation(NamedTuple):
     reason: str = ""
     actor: str = ""
     sequence: int = 0
+
+    @property
+    def place(self) -> Place:
+        """Return where it stands in the order of revocations."""
+        content = "\n".join((self.kind, self.value, self.workspace_id, str(self.revoked_at_ms), str(self.expires_at)))
+        return Place(self.sequence, sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:_MARK_CHARACTERS])
+
+
+class Place(NamedTuple):
+    """Where somebody stands who has read all revocations up to one: its `sequence`, and what it said.
+
+    A database that was put back from a backup gives the same sequences again, to other revocations.
+    """
+
+    sequence: int
+    mark: str
+
+
+#: Where nothing has been read yet.
+BEGINNING = Place(0, "")

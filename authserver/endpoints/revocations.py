@@ -6,6 +6,7 @@ import re
 
 from authserver.core.clock import MS_PER_SECOND
 from authserver.core.errors import InvalidRequest
+from authserver.core.revocation import Place
 from authserver.endpoints.query import read_query
 from authserver.tokens.feed import RevocationFeed
 from authserver.wire.answers import json_answer
@@ -16,7 +17,7 @@ from authserver.wire.http import Answer, Request
 MAX_WAIT_SECONDS = 60
 MAX_QUERY_BYTES = 256
 
-_POSITION = re.compile("[0-9]{1,18}")
+_PLACE = re.compile("([0-9]{1,18})-([0-9a-f]{8}|)")
 
 
 class RevocationsEndpoint:
@@ -34,7 +35,7 @@ class RevocationsEndpoint:
         query = read_query(request, {"after", "jwks", "wait"}, max_bytes=MAX_QUERY_BYTES)
         credentials = presented_credentials(request, Form({}))
         request.notes["client_id"] = credentials.client_id
-        after = _position(query.get("after"), self._epoch)
+        after = _place(query.get("after"), self._epoch)
         page = await self._feed.read(
             credentials,
             after=after,
@@ -45,7 +46,7 @@ class RevocationsEndpoint:
         request.notes["entries"] = len(page.entries)
         return json_answer(
             {
-                "cursor": f"{self._epoch}.{page.position}",
+                "cursor": f"{self._epoch}.{page.place.sequence}-{page.place.mark}",
                 "epoch": self._epoch,
                 "as_of": page.as_of_ms / MS_PER_SECOND,
                 "known_after_ms": page.known_after_ms,
@@ -65,10 +66,11 @@ class RevocationsEndpoint:
         )
 
 
-def _position(cursor: str | None, epoch: str) -> int | None:
-    """Return the position of a cursor of this epoch; None for any other: its reader starts anew."""
-    given, _, position = (cursor or "").rpartition(".")
-    return int(position) if given == epoch and _POSITION.fullmatch(position) else None
+def _place(cursor: str | None, epoch: str) -> Place | None:
+    """Return the place of a cursor of this epoch; None for any other: its reader starts anew."""
+    given, _, place = (cursor or "").rpartition(".")
+    found = _PLACE.fullmatch(place) if given == epoch else None
+    return Place(int(found[1]), found[2]) if found else None
 
 
 def _wait_seconds(text: str | None) -> int:

@@ -6,8 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 
-from authserver.core.revocation import Revocation
+from authserver.core.revocation import BEGINNING, Place, Revocation
 
 CAPACITY = 10_000
 
@@ -35,13 +36,17 @@ class News:
         self._entries.clear()
         self.position = 0
 
-    def after(self, sequence: int) -> Sequence[Revocation] | None:
-        """Return all entries after `sequence`, None when memory does not reach back that far."""
-        if sequence == self.position:
-            return ()
-        if not self._entries or sequence > self.position or sequence < self._entries[0].sequence:
+    @property
+    def place(self) -> Place:
+        """Return where somebody stands who has read everything."""
+        return self._entries[-1].place if self._entries else BEGINNING
+
+    def since(self, sequence: int) -> Sequence[Revocation] | None:
+        """Return the entry of that sequence and all after it, None when memory does not reach back that far."""
+        if not self._entries or not self._entries[0].sequence <= sequence <= self.position:
             return None
-        return [entry for entry in self._entries if entry.sequence > sequence]
+        newest_first = takewhile(lambda entry: entry.sequence >= sequence, reversed(self._entries))
+        return list(newest_first)[::-1]
 
     async def wait(self, seconds: float) -> float:
         """Return when the bell rings, or after `seconds`, or when the server stops: the seconds that it took."""

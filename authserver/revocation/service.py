@@ -10,7 +10,7 @@ from authserver.core.clock import MS_PER_SECOND, Clock, seconds
 from authserver.core.errors import TemporarilyUnavailable, ValidationFailed
 from authserver.core.identifiers import token_id_ms
 from authserver.core.ports import LEASE_SECONDS, Beacon, RevocationStore
-from authserver.core.revocation import EVERYTHING, MAX_LEEWAY_SECONDS, Revocation, RevocationKind
+from authserver.core.revocation import BEGINNING, EVERYTHING, MAX_LEEWAY_SECONDS, Place, Revocation, RevocationKind
 from authserver.core.revocation_index import RevocationIndex
 from authserver.core.shared_run import SharedRun
 from authserver.revocation.news import News
@@ -53,12 +53,20 @@ class RevocationService:
         await self._following()
 
     async def _follow(self) -> None:
-        if self.position and not await self._store.page(after=self.position - 1, limit=1):
-            self.news.forget()  # the newest is never pruned: the database went back, to a restored backup
+        if self.position and await self._went_back():
+            self.news.forget()
         async for batch in self._store.since(self.position):
             self._index.apply(batch)
             self.news.extend(batch)
             await asyncio.sleep(0)  # a million entries are loaded without stopping the others
+
+    async def _went_back(self) -> bool:
+        """Tell whether the database was put back from a backup: the newest, never pruned, is gone or another one.
+
+        A watermark that was moved on has left its place, and something newer is there.
+        """
+        found = await self._store.page(after=self.position - 1, limit=1)
+        return not found or (found[0].sequence == self.position and found[0].place != self.news.place)
 
     def is_revoked(self, token: AccessToken) -> bool:
         """Tell whether the token was revoked, as far as this process knows."""
@@ -123,6 +131,22 @@ class RevocationService:
         if self._beacon is not None:
             await self.follow()
             await self._tell(self._beacon, self.position)
+
+    async def after(self, place: Place, *, limit: int) -> Sequence[Revocation] | None:
+        """Return what came after a place, from memory if it is recent, else up to `limit` entries from the store.
+
+        None when no such place is in the history of this database. Raises TemporarilyUnavailable.
+        """
+        if place.sequence > self.position or not self.position:
+            await self.follow()  # whoever was there has asked an instance that is ahead of this one
+        if place == BEGINNING:
+            return await self._store.page(after=0, limit=limit)
+        entries = self.news.since(place.sequence)
+        if entries is None:
+            entries = await self._store.page(after=place.sequence - 1, limit=limit + 1)
+        if not entries or entries[0].place != place:
+            return None
+        return entries[1:]
 
     async def page(self, *, after: int, limit: int) -> Sequence[Revocation]:
         """Return stored entries in their order, up to `limit` after the sequence `after`."""

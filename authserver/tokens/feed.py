@@ -14,7 +14,7 @@ from authserver.core.clock import MS_PER_SECOND, Clock
 from authserver.core.credentials import Credentials
 from authserver.core.errors import AccessDenied
 from authserver.core.ports import CompletenessGate
-from authserver.core.revocation import Revocation
+from authserver.core.revocation import BEGINNING, Place, Revocation
 from authserver.keys.ring import KeyRing
 from authserver.resources.catalog import ResourceCatalog
 from authserver.revocation.service import RevocationService
@@ -33,7 +33,7 @@ class FeedPage:
     of the JWK Set as it is published now.
     """
 
-    position: int
+    place: Place
     as_of_ms: int
     known_after_ms: int
     snapshot: bool
@@ -67,12 +67,14 @@ class RevocationFeed:
         self,
         credentials: Credentials,
         *,
-        after: int | None,
+        after: Place | None,
         jwks: str | None,
         wait_seconds: int,
         parked: AbstractContextManager[None],
     ) -> FeedPage:
         """Return what came after `after`, waiting up to `wait_seconds` for something; None starts from nothing.
+
+        A place that is in no history of this database starts from nothing too: it was put back from a backup.
 
         Other published keys end a wait as a revocation does. `jwks` is the digest of the key set that the reader
         has, None when it does not say: the answer does not wait for a reader that has another one than the present.
@@ -83,7 +85,7 @@ class RevocationFeed:
         served = [r for r in self._resources.all() if caller.client_id in r.resource_servers]
         if not any(resource.workspace_id == caller.workspace_id for resource in served):
             raise AccessDenied("the client is no resource server")
-        is_up_to_date = after == self._revocations.position and jwks in {None, self._keys.jwks_digest()}
+        is_up_to_date = after == self._revocations.news.place and jwks in {None, self._keys.jwks_digest()}
         waited_seconds = 0.0
         if is_up_to_date and wait_seconds:
             with parked:
@@ -97,18 +99,17 @@ class RevocationFeed:
         )
         return replace(page, entries=[entry for entry in page.entries if entry.workspace_id == caller.workspace_id])
 
-    async def _page(self, after: int | None, *, as_of_ms: int, known_after_ms: int) -> FeedPage:
-        """Read from memory what is recent, from the store what is not."""
-        snapshot = after is None or after > self._revocations.position
-        start = 0 if after is None or snapshot else after
-        entries = self._revocations.news.after(start)
+    async def _page(self, after: Place | None, *, as_of_ms: int, known_after_ms: int) -> FeedPage:
+        """Go on from a place, or begin anew where it is in no history of ours."""
+        place = after or BEGINNING
+        entries = await self._revocations.after(place, limit=PAGE)
+        snapshot = after is None or entries is None
         if entries is None:
-            entries = await self._revocations.page(after=start, limit=PAGE)
+            place, entries = BEGINNING, await self._revocations.after(BEGINNING, limit=PAGE) or ()
         more = len(entries) > PAGE or (bool(entries) and entries[-1].sequence < self._revocations.position)
         entries = entries[:PAGE]
-        position = entries[-1].sequence if entries else max(start, self._revocations.position)
         return FeedPage(
-            position=position,
+            place=entries[-1].place if entries else place,
             as_of_ms=as_of_ms,
             known_after_ms=known_after_ms,
             snapshot=snapshot,

@@ -16,13 +16,14 @@ from authserver.core.errors import InvalidToken, TemporarilyUnavailable
 from authserver.core.identifiers import new_token_id
 from authserver.core.ports import Page
 from authserver.core.resource import Resource, TokenType
+from authserver.core.revocation import BEGINNING, Place, Revocation
 from authserver.core.secret import SecretHash, generate_secret, new_salt
 from authserver.keys.errors import NotHeardOf
 from authserver.limits.misses import MissBudget
 from authserver.revocation.completeness import PollingGate
 from authserver.revocation.news import News
 from authserver.tokens.authenticate import ClientDoor
-from authserver.tokens.feed import RevocationFeed
+from authserver.tokens.feed import PAGE, RevocationFeed
 from authserver.tokens.introspect import TokenIntrospector
 from authserver.tokens.revoke import TokenRevoker
 from authserver.tokens.standing import TokenStanding
@@ -86,6 +87,11 @@ class Scene:
         if token not in self.tokens:
             raise InvalidToken("the signature is wrong")
         return self.tokens[token]
+
+    async def after(self, place: Place, *, limit: int) -> Sequence[Revocation]:
+        """Know of nothing new."""
+        assert (place, limit) == (BEGINNING, PAGE)
+        return ()
 
     def is_revoked(self, token: AccessToken) -> bool:
         """Note the question."""

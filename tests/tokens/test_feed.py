@@ -8,6 +8,7 @@ import contextlib
 import pytest
 
 from authserver.core.errors import TemporarilyUnavailable
+from authserver.core.revocation import BEGINNING
 from authserver.tokens.feed import FeedPage
 from tests.tokens.scene import API, GRACE_SECONDS, NOW_MS, Scene, resource_served_by
 
@@ -17,7 +18,7 @@ def read(scene: Scene, *, wait_seconds: int) -> FeedPage:
     caller = scene.add_client("cl_1")
     scene.resources[API] = resource_served_by("cl_1")
     return asyncio.run(
-        scene.feed().read(caller, after=0, jwks="k", wait_seconds=wait_seconds, parked=contextlib.nullcontext())
+        scene.feed().read(caller, after=BEGINNING, jwks="k", wait_seconds=wait_seconds, parked=contextlib.nullcontext())
     )
 
 

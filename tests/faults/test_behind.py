@@ -1,4 +1,4 @@
-"""A key that one instance has made and another has not heard of: its tokens are judged all the same, or not at all."""
+"""An instance that has not heard yet of what another one has done: it looks before it answers, or does not answer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests import postgresql
 from tests.faults.deployment import ISSUER
 from tests.faults.proxy import Proxy, proxy_to
 from tests.redis_server import start_redis, unavailable, wait_for
-from tests.server import RunningServer, start_server
+from tests.server import API, Response, RunningServer, basic, credentials, start_server
 
 BILLING = "https://billing.example"
 
@@ -33,7 +33,7 @@ class Instances:
     def token_of_a_new_key(self, alg: str) -> str:
         """Return a token that `a` has signed with a key that it has just made."""
         self.a.create_resource(BILLING, signing_alg=alg)
-        return self.a.token(self.client)
+        return self.a.token(self.client, resource=BILLING)
 
 
 @pytest.fixture(params=["alone", "with Redis"])
@@ -50,8 +50,9 @@ def instances(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instan
             settings["AUTHSERVER_REDIS_URL"] = stack.enter_context(start_redis()).url
         urls = database.url(name), replace(database, port=network_b.port).url(name)
         a, b = (stack.enter_context(start_server(tmp_path, AUTHSERVER_DATABASE_URL=url, **settings)) for url in urls)
-        client = a.create_client(audiences=[BILLING])
-        wait_for(lambda: b.introspect("x", client).status == 200, "the client to be known")
+        client = a.create_client(audiences=[API, BILLING])
+        a.create_resource(API, resource_servers=[client["client_id"]])
+        wait_for(lambda: read_feed(b, client).status == 200, "client and resource to be known")
         yield Instances(a, b, network_b, client)
 
 
@@ -60,7 +61,7 @@ def test_an_instance_that_has_not_heard_of_the_key(instances: Instances, alg: st
     """It looks before it answers: a revocation is stored and in force, and a good token is active."""
     i = instances
     live = i.token_of_a_new_key(alg)
-    revoked = i.a.token(i.client)
+    revoked = i.a.token(i.client, resource=BILLING)
     assert i.b.revoke(revoked, i.client).status == 200
     assert i.b.introspect(live, i.client).json()["active"] is True
     assert i.b.introspect(revoked, i.client).json()["active"] is False
@@ -77,3 +78,31 @@ def test_an_instance_that_cannot_hear_of_the_key(instances: Instances) -> None:
     i.network_b.heal()
     wait_for(lambda: i.b.revoke(token, i.client).status == 200, "the database to be used again")
     wait_for(lambda: i.a.introspect(token, i.client).json()["active"] is False, "the revocation", 2)
+
+
+def read_feed(server: RunningServer, client: dict[str, Any], cursor: str = "") -> Response:
+    """Read the revocation feed once."""
+    return server.get(f"/oauth2/revocations?after={cursor}", {"Authorization": basic(*credentials(client))})
+
+
+def test_a_reader_that_is_ahead_goes_on(instances: Instances) -> None:
+    """RS, P1: what it has read from one instance another one does not take back, however far it is behind."""
+    i = instances
+    for _ in range(10):
+        token = i.a.token(i.client)
+        assert i.a.revoke(token, i.client).status == 200
+        ahead = read_feed(i.a, i.client).json()["cursor"]
+        answer = read_feed(i.b, i.client, ahead).json()
+        assert (answer["snapshot"], answer["entries"], answer["cursor"]) == (False, [], ahead)
+
+
+def test_a_reader_that_is_ahead_of_an_instance_without_a_database(instances: Instances) -> None:
+    """P3: it cannot know whether the reader is ahead or the database was put back, and tells nothing."""
+    i = instances
+    i.network_b.silent = True
+    assert i.a.revoke(i.a.token(i.client), i.client).status == 200
+    ahead = read_feed(i.a, i.client).json()["cursor"]
+    assert read_feed(i.b, i.client, ahead).status == 503
+    i.network_b.heal()
+    wait_for(lambda: read_feed(i.b, i.client, ahead).status == 200, "the database to be used again")
+    assert read_feed(i.b, i.client, ahead).json()["snapshot"] is False
