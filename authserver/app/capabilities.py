@@ -26,6 +26,7 @@ from authserver.keys.ring import KeyRing
 from authserver.keys.sealing import Sealer
 from authserver.replication.follower import Follower
 from authserver.resources.catalog import ResourceCatalog
+from authserver.revocation.longest_life import LongestLife
 from authserver.revocation.service import RevocationService
 from authserver.settings import Settings
 from authserver.storage.database import Database
@@ -84,10 +85,12 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
     resources = ResourceCatalog(store=database.resources)
     audit = AuditLog(count=metrics.count_event)
     beacon = await _beacon(settings)
+    longest_life = LongestLife(state=database.state, max_ttl_seconds=settings.max_access_token_ttl)
+    longest_token_seconds = await longest_life()
     revocations = RevocationService(
         store=database.revocations,
         clock=clock,
-        max_ttl_seconds=settings.max_access_token_ttl,
+        longest_life=longest_life,
         leeway_seconds=settings.leeway_seconds,
         beacon=beacon,
     )
@@ -105,7 +108,15 @@ async def build_capabilities(settings: Settings, database: Database, clock: Cloc
         usage=SecretUsage(store=database.client_secrets),
         resources=resources,
         templates=TemplateCatalog(store=database.templates),
-        keys=_key_ring(settings, database, clock, issuer=issuer, resources=resources, revocations=revocations),
+        keys=_key_ring(
+            settings,
+            database,
+            clock,
+            issuer=issuer,
+            resources=resources,
+            revocations=revocations,
+            longest_token_seconds=longest_token_seconds,
+        ),
         revocations=revocations,
         beacon=beacon,
         admin_tokens=AdminTokens(settings.admin_tokens),
@@ -196,6 +207,7 @@ def _key_ring(
     issuer: str,
     resources: ResourceCatalog,
     revocations: RevocationService,
+    longest_token_seconds: int,
 ) -> KeyRing:
     def audience_of(resource_id: str) -> str | None:
         resource = resources.by_id(resource_id)
@@ -207,7 +219,7 @@ def _key_ring(
         policy=Policy(
             publish_lead_seconds=settings.key_publish_lead_seconds,
             rotate_every_seconds=settings.key_rotation_seconds,
-            longest_token_seconds=settings.max_access_token_ttl,
+            longest_token_seconds=longest_token_seconds,
             leeway_seconds=settings.leeway_seconds,
         ),
         clock=clock,

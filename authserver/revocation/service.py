@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from authserver.core.access_token import AccessToken
 from authserver.core.clock import MS_PER_SECOND, Clock, seconds
@@ -29,16 +29,19 @@ class RevocationService:
         *,
         store: RevocationStore,
         clock: Clock,
-        max_ttl_seconds: int,
+        longest_life: Callable[[], Awaitable[int]],
         leeway_seconds: int,
         beacon: Beacon | None = None,
     ) -> None:
-        """No token lives longer than `max_ttl_seconds`; verifiers may be late by `leeway_seconds`, or by 60."""
+        """No token lives longer than `longest_life` returns, in seconds.
+
+        Verifiers take it for `leeway_seconds` more, or for 60.
+        """
         self._store = store
         self._beacon = beacon
         self._clock = clock
         self._leeway_seconds = max(leeway_seconds, MAX_LEEWAY_SECONDS)
-        self._max_life_seconds = max_ttl_seconds + self._leeway_seconds
+        self._longest_life = longest_life
         self._index = RevocationIndex()
         self.news = News()
         self._following = SharedRun(self._follow)
@@ -106,6 +109,7 @@ class RevocationService:
         never comes back: it catches as well what others issue so long, who have not heard of its end.
         """
         value = _checked_value(kind, value)
+        longest_seconds = await self._longest_life() + self._leeway_seconds if expires_at is None else 0
         now_ms = self._clock()
         issued_seconds = seconds(token_id_ms(value) if kind is RevocationKind.JTI else now_ms)
         entry = Revocation(
@@ -113,7 +117,7 @@ class RevocationService:
             value=value,
             workspace_id=workspace_id,
             revoked_at_ms=now_ms + ahead_seconds * MS_PER_SECOND,
-            expires_at=issued_seconds + self._max_life_seconds + ahead_seconds if expires_at is None else expires_at,
+            expires_at=issued_seconds + longest_seconds + ahead_seconds if expires_at is None else expires_at,
             reason=reason,
             actor=actor,
         )
@@ -153,8 +157,13 @@ class RevocationService:
         return await self._store.page(after=after, limit=limit)
 
     async def prune(self) -> None:
-        """Forget, in memory and in the store, what no living token can match."""
-        now_seconds = seconds(self._clock())
+        """Forget, in memory and in the store, what no living token can match.
+
+        A verifier takes a token for its leeway, by a clock that may be behind by as much: an entry stays that much
+        longer, for those that have yet to hear of it.
+        """
+        await self._longest_life()  # once more, should two instances have written theirs at one moment
+        now_seconds = seconds(self._clock()) - MAX_LEEWAY_SECONDS
         self._index.drop_expired(now_seconds)
         await self._store.prune(now_seconds)
 

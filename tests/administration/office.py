@@ -35,6 +35,7 @@ from authserver.resources.catalog import ResourceCatalog
 from authserver.revocation.service import RevocationService
 from authserver.storage.database import open_database
 from authserver.storage.migrate import upgrade
+from tests.revocation.lives import lives
 
 ISSUER = "https://as.example"
 API = "https://api.example"
@@ -80,7 +81,7 @@ class Office:
             issuer=ISSUER,
         )
         self.revoker = RevocationService(
-            store=self.database.revocations, clock=self.clock, max_ttl_seconds=MAX_TTL_SECONDS, leeway_seconds=60
+            store=self.database.revocations, clock=self.clock, longest_life=lives(MAX_TTL_SECONDS), leeway_seconds=60
         )
         self.verbs = self._verbs()
 

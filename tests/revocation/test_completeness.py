@@ -16,6 +16,7 @@ from authserver.revocation import service as service_module
 from authserver.revocation.completeness import BeaconGate, BeaconKeeper
 from authserver.revocation.service import RevocationService
 from tests.core.test_revocation_index import START_MS, token_of
+from tests.revocation.lives import lives
 from tests.revocation.test_service import Store
 
 
@@ -84,7 +85,7 @@ class Instance:
 
     def __init__(self, store: Store, beacon: MemoryBeacon) -> None:
         self.revocations = RevocationService(
-            store=store, clock=lambda: START_MS, max_ttl_seconds=3600, leeway_seconds=60, beacon=beacon
+            store=store, clock=lambda: START_MS, longest_life=lives(3600), leeway_seconds=60, beacon=beacon
         )
         self._gate = BeaconGate(beacon=beacon, revocations=self.revocations)
         self.keep = BeaconKeeper(beacon=beacon, revocations=self.revocations, look=self.revocations.follow)

@@ -9,6 +9,7 @@ import structlog
 from authserver.revocation.pruning import DOUBT_SECONDS, Pruner
 from authserver.revocation.service import RevocationService
 from tests.core.test_revocation_index import START_MS, token_of
+from tests.revocation.lives import lives
 from tests.revocation.test_service import LEEWAY_SECONDS, Store
 
 HOUR_SECONDS = 3600
@@ -22,7 +23,7 @@ class Machine:
         self.set_by_seconds = 0
         self.token = token_of(0, START_MS)
         self.revocations = RevocationService(
-            store=Store(), clock=self.clock, max_ttl_seconds=HOUR_SECONDS, leeway_seconds=LEEWAY_SECONDS
+            store=Store(), clock=self.clock, longest_life=lives(HOUR_SECONDS), leeway_seconds=LEEWAY_SECONDS
         )
         self.prune = Pruner(revocations=self.revocations, clock=self.clock, elapsed=lambda: self.elapsed)
 

@@ -9,9 +9,10 @@ import pytest
 
 from authserver.core.errors import TemporarilyUnavailable, ValidationFailed
 from authserver.core.identifiers import new_token_id
-from authserver.core.revocation import Revocation, RevocationKind
+from authserver.core.revocation import MAX_LEEWAY_SECONDS, Revocation, RevocationKind
 from authserver.revocation.service import MAX_VALUE_CHARACTERS, RevocationService
 from tests.core.test_revocation_index import START_MS, token_of
+from tests.revocation.lives import lives
 
 MAX_TTL_SECONDS = 86_400
 LEEWAY_SECONDS = 60
@@ -70,7 +71,7 @@ class Deployment:
     def another(self) -> RevocationService:
         """Return the service of another process."""
         return RevocationService(
-            store=self.store, clock=self.clock, max_ttl_seconds=MAX_TTL_SECONDS, leeway_seconds=LEEWAY_SECONDS
+            store=self.store, clock=self.clock, longest_life=lives(MAX_TTL_SECONDS), leeway_seconds=LEEWAY_SECONDS
         )
 
     def clock(self) -> int:
@@ -175,7 +176,7 @@ def test_prune_frees_memory_and_store() -> None:
     """REV-09: what has ended is forgotten in both places, and no sooner."""
     deployment = Deployment()
     asyncio.run(deployment.revoke_client())
-    deployment.now_ms += (MAX_TTL_SECONDS + LEEWAY_SECONDS - 1) * 1000
+    deployment.now_ms += (MAX_TTL_SECONDS + LEEWAY_SECONDS + MAX_LEEWAY_SECONDS - 1) * 1000
     asyncio.run(deployment.service.prune())
     assert (len(deployment.service), len(deployment.store.entries)) == (1, 1)
     deployment.now_ms += 2_000
