@@ -228,8 +228,8 @@ class BaseVerifier:
         except UnknownKey as unknown:
             if not fetched and engine.may_fetch_keys:
                 return Errand(engine.fetch_keys())
-            if engine.last_key_fetch_failed and self._introspection is Introspection.NEVER:
-                raise CannotVerify("the key may be a new one, and newer keys could not be fetched") from None
+            if engine.may_miss_a_key and self._introspection is Introspection.NEVER:
+                raise CannotVerify("the key may be a new one, and newer keys could not be learnt") from None
             reason = unknown.reason
         except Unreadable as unreadable:
             reason = unreadable.reason

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 START_SECONDS = 5.0
 
-_LONGEST_WAIT_SECONDS = 10
+_LONGEST_WAIT_SECONDS = 5
 _PAUSE_SECONDS = 1.0
 _MAX_SEEKING = 100
 
@@ -132,10 +132,10 @@ class Engine:
         return follower is None or follower.keys.may_ask
 
     @property
-    def last_key_fetch_failed(self) -> bool:
-        """Tell whether the keys could not be fetched the last time: an unknown one may be a new one."""
+    def may_miss_a_key(self) -> bool:
+        """Tell whether a key that is unknown may be a new one that could not be learnt."""
         follower = self._follower
-        return follower is not None and follower.keys.has_failed
+        return follower is not None and follower.may_miss_a_key
 
     def fetch_keys(self) -> concurrent.futures.Future[None]:
         """Ask for newer keys, at most every 30 seconds; done when there is nothing more to wait for.

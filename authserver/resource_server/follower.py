@@ -50,6 +50,16 @@ class Follower:
         self._monotonic = monotonic
         self._jwks = ""
         self._named = asyncio.Event()
+        self._is_lost = False
+        self._is_behind = False
+
+    @property
+    def may_miss_a_key(self) -> bool:
+        """Tell whether there may be a key that is not held, though keys were fetched a moment ago.
+
+        Nobody has said so, because the feed is lost, or it has and they are being fetched, or could not be.
+        """
+        return self._is_lost or self._is_behind or self.keys.has_failed
 
     async def learn(self) -> None:
         """Learn keys and revocations once; raise SourceFailed, `refused` when the credentials are not accepted."""
@@ -93,8 +103,10 @@ class Follower:
             while await self._read_page(wait_seconds):
                 pass
         except SourceFailed:
+            self._is_lost = True
             self._counts.feed_failures += 1
             raise
+        self._is_lost = False
 
     async def _read_page(self, wait_seconds: int) -> bool:
         """Read and take up one page; return whether there is more."""
@@ -127,6 +139,7 @@ class Follower:
         """
         patience, pause, tries = Patience(longest_obeyed_seconds=LONGEST_OBEYED_SECONDS), 0.0, 0
         while not self.keys.are_those_of(self._jwks):
+            self._is_behind = tries < _OTHER_KEYS_TOLD
             if tries == _OTHER_KEYS_TOLD:
                 _log.warning(_OTHER_KEYS)
             await asyncio.sleep(pause)
@@ -137,3 +150,4 @@ class Follower:
                 pause = max(pause, patience.after(failure))
                 if tries == 1:
                     _log.warning("the keys that the feed names cannot be fetched: %s", failure)
+        self._is_behind = False

@@ -36,6 +36,9 @@ MAX_ANSWER_BYTES = 256 * 1024
 
 MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 0.01, 3_600
 
+#: How long after its wait the feed may answer. One that hangs then tells nothing of what is revoked elsewhere.
+_LONGEST_DELAY_SECONDS = 2.0
+
 _OK = 200
 _NOT_MODIFIED = 304
 _REFUSED = {
@@ -187,12 +190,17 @@ class Source:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, header fields and body; raise SourceFailed."""
         timeout = self._connection.timeout_seconds
+        after_its_wait = min(timeout, _LONGEST_DELAY_SECONDS) if patience_seconds else timeout
         try:
             auth = self._connection.authentication() if authenticated else None
             async with (
                 asyncio.timeout(patience_seconds + 2 * timeout),
                 self._client.stream(
-                    method, url, auth=auth, timeout=httpx2.Timeout(timeout, read=patience_seconds + timeout), **more
+                    method,
+                    url,
+                    auth=auth,
+                    timeout=httpx2.Timeout(timeout, read=patience_seconds + after_its_wait),
+                    **more,
                 ) as response,
             ):
                 body = await _capped(response, limit)

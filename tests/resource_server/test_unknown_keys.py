@@ -17,7 +17,7 @@ from authserver.resource_server import CannotVerify, InvalidToken
 from authserver.resource_server.key_follower import MIN_KEYS_SECONDS
 from tests.redis_server import wait_for
 from tests.resource_server.issuer import Issuer
-from tests.resource_server.scripted import CONFIG, JWKS, Scripted, answer, scripted, send
+from tests.resource_server.scripted import CONFIG, FEED, JWKS, Scripted, answer, scripted, send
 
 ALONE: dict[str, Any] = {"follow_revocations": False}
 
@@ -155,6 +155,24 @@ def test_a_fetch_that_fails_leaves_the_keys(server: Scripted) -> None:
         assert verifier.status().key_failures == 4
         del server.answers[JWKS]
         let_time_pass(verifier)
+        with pytest.raises(InvalidToken):
+            verifier.verify(server.issuer.mint(server.issuer.header(kid="unknown")))
+
+
+def test_a_new_key_that_a_lost_feed_has_not_told_of(server: Scripted) -> None:
+    """P3: the keys were fetched a moment ago, and still nobody can tell whether the key is a new one: 503."""
+    new = Issuer(kid="new")
+    with server.verifier() as verifier:
+        server.answers[FEED] = answer(500, {})
+        wait_for(lambda: verifier.status().feed_failures > 0, "the feed to be lost", seconds=10)
+        with pytest.raises(InvalidToken):
+            verifier.verify(server.issuer.mint() + "x")
+        with pytest.raises(CannotVerify):
+            verifier.verify(new.mint())
+        server.keys.append(new.jwk())
+        del server.answers[FEED]
+        wait_for(lambda: is_good(verifier, new.mint()), "the new key", seconds=10)
+        wait_for(lambda: not verifier._engine.may_miss_a_key, "the end of its fetch")
         with pytest.raises(InvalidToken):
             verifier.verify(server.issuer.mint(server.issuer.header(kid="unknown")))
 
