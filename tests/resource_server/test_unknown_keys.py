@@ -38,7 +38,7 @@ def is_good(verifier: Any, token: str) -> bool:
     """Tell whether a token is let in."""
     try:
         verifier.verify(token)
-    except InvalidToken:
+    except (InvalidToken, CannotVerify):
         return False
     return True
 
