@@ -35,6 +35,7 @@ from authserver.tokens.feed import RevocationFeed
 from authserver.tokens.introspect import TokenIntrospector
 from authserver.tokens.issue import TokenDefaults, TokenIssuer
 from authserver.tokens.revoke import TokenRevoker
+from authserver.tokens.served import ServedResources
 from authserver.tokens.standing import TokenStanding
 from authserver.tokens.verifier_config import VerifierSetup
 
@@ -104,6 +105,7 @@ async def _tokens(c: Capabilities) -> Tokens:
         clock=c.clock,
         leeway_seconds=settings.leeway_seconds,
     )
+    served = ServedResources(resources=c.resources, look=c.follower.look)
     misses = MissBudget(
         limit=settings.introspection_misses_per_minute,
         clock=c.clock,
@@ -123,12 +125,10 @@ async def _tokens(c: Capabilities) -> Tokens:
         introspector=TokenIntrospector(
             door=door, standing=standing, resources=c.resources, misses=misses, audit=c.audit
         ),
-        feed=RevocationFeed(
-            door=door, resources=c.resources, revocations=c.revocations, keys=c.keys, gate=gate, clock=c.clock
-        ),
+        feed=RevocationFeed(door=door, served=served, revocations=c.revocations, keys=c.keys, gate=gate, clock=c.clock),
         revoker=TokenRevoker(door=door, standing=standing, revocations=c.revocations, audit=c.audit, clock=c.clock),
         verifier_setup=VerifierSetup(
-            door=door, resources=c.resources, keys=c.keys, addresses=verifier_addresses(c.issuer), audit=c.audit
+            door=door, served=served, keys=c.keys, addresses=verifier_addresses(c.issuer), audit=c.audit
         ),
     )
 

@@ -16,9 +16,9 @@ from authserver.core.errors import AccessDenied
 from authserver.core.ports import CompletenessGate
 from authserver.core.revocation import BEGINNING, Place, Revocation
 from authserver.keys.ring import KeyRing
-from authserver.resources.catalog import ResourceCatalog
 from authserver.revocation.service import RevocationService
 from authserver.tokens.authenticate import ClientDoor
+from authserver.tokens.served import ServedResources
 
 PAGE = 5_000
 
@@ -49,7 +49,7 @@ class RevocationFeed:
         self,
         *,
         door: ClientDoor,
-        resources: ResourceCatalog,
+        served: ServedResources,
         revocations: RevocationService,
         keys: KeyRing,
         gate: CompletenessGate,
@@ -57,7 +57,7 @@ class RevocationFeed:
     ) -> None:
         """Serve `revocations` as long as they are complete, as introspection does, and say which `keys` there are."""
         self._door = door
-        self._resources = resources
+        self._served = served
         self._revocations = revocations
         self._keys = keys
         self._gate = gate
@@ -82,8 +82,7 @@ class RevocationFeed:
         Raises InvalidClient, AccessDenied for a client that serves no resource, TemporarilyUnavailable.
         """
         caller = (await self._door.admit(credentials)).client
-        served = [r for r in self._resources.all() if caller.client_id in r.resource_servers]
-        if not any(resource.workspace_id == caller.workspace_id for resource in served):
+        if not await self._served.of(caller):
             raise AccessDenied("the client is no resource server")
         is_up_to_date = after == self._revocations.news.place and jwks in {None, self._keys.jwks_digest()}
         waited_seconds = 0.0

@@ -11,7 +11,6 @@ from authserver.core.errors import AccessDenied, InvalidRequest
 from authserver.core.ports import AuditSink
 from authserver.core.resource import Resource
 from authserver.keys.ring import KeyRing
-from authserver.resources.catalog import ResourceCatalog
 from authserver.resources.verifier_config import (
     SharedSecret,
     VerifierAddresses,
@@ -20,6 +19,7 @@ from authserver.resources.verifier_config import (
     verifier_configuration,
 )
 from authserver.tokens.authenticate import ClientDoor
+from authserver.tokens.served import ServedResources
 
 
 class VerifierSetup:
@@ -29,14 +29,14 @@ class VerifierSetup:
         self,
         *,
         door: ClientDoor,
-        resources: ResourceCatalog,
+        served: ServedResources,
         keys: KeyRing,
         addresses: VerifierAddresses,
         audit: AuditSink,
     ) -> None:
         """Let verifiers ask at `addresses`."""
         self._door = door
-        self._resources = resources
+        self._served = served
         self._keys = keys
         self._addresses = addresses
         self._audit = audit
@@ -49,15 +49,8 @@ class VerifierSetup:
         InvalidRequest without an identifier from a client that serves several.
         """
         caller = (await self._door.admit(credentials)).client
-        resource = _chosen(self._served(caller), identifier)
+        resource = _chosen(await self._served.of(caller, identifier), identifier)
         return verifier_configuration(resource, self._addresses, self._secrets(caller, resource))
-
-    def _served(self, caller: Client) -> Sequence[Resource]:
-        return [
-            resource
-            for resource in self._resources.all()
-            if resource.workspace_id == caller.workspace_id and caller.client_id in resource.resource_servers
-        ]
 
     def _secrets(self, caller: Client, resource: Resource) -> Sequence[SharedSecret]:
         secrets = []

@@ -52,7 +52,6 @@ def instances(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Instan
         a, b = (stack.enter_context(start_server(tmp_path, AUTHSERVER_DATABASE_URL=url, **settings)) for url in urls)
         client = a.create_client(audiences=[API, BILLING])
         a.create_resource(API, resource_servers=[client["client_id"]])
-        wait_for(lambda: read_feed(b, client).status == 200, "client and resource to be known")
         yield Instances(a, b, network_b, client)
 
 
@@ -106,3 +105,15 @@ def test_a_reader_that_is_ahead_of_an_instance_without_a_database(instances: Ins
     i.network_b.heal()
     wait_for(lambda: read_feed(i.b, i.client, ahead).status == 200, "the database to be used again")
     assert read_feed(i.b, i.client, ahead).json()["snapshot"] is False
+
+
+def test_a_resource_server_that_is_new(instances: Instances) -> None:
+    """It may read feed and configuration at every instance from the moment that it was registered."""
+    i = instances
+    server = i.a.create_client()
+    i.a.create_resource("https://new.example", resource_servers=[server["client_id"]])
+    assert read_feed(i.b, server).status == 200
+    other = i.a.create_client()
+    i.a.create_resource("https://newer.example", resource_servers=[other["client_id"]])
+    path = "/oauth2/verifier-config?resource=https://newer.example"
+    assert i.b.get(path, {"Authorization": basic(*credentials(other))}).status == 200

@@ -26,6 +26,7 @@ from authserver.tokens.authenticate import ClientDoor
 from authserver.tokens.feed import PAGE, RevocationFeed
 from authserver.tokens.introspect import TokenIntrospector
 from authserver.tokens.revoke import TokenRevoker
+from authserver.tokens.served import ServedResources
 from authserver.tokens.standing import TokenStanding
 
 NOW_MS = 1_800_000_000_000
@@ -201,7 +202,7 @@ class Scene:
         """Return the use case."""
         return RevocationFeed(
             door=self._door(),
-            resources=self,  # type: ignore[arg-type]
+            served=ServedResources(resources=self, look=self.look),  # type: ignore[arg-type]
             revocations=self,  # type: ignore[arg-type]
             keys=self,  # type: ignore[arg-type]
             gate=PollingGate(knowledge=self, grace_seconds=GRACE_SECONDS),
