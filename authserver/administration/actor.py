@@ -1,4 +1,4 @@
-"""Who asks, and what he may do: nobody can grant what he does not have himself."""
+"""Who asks, and what they may do: nobody can grant what they do not have themselves."""
 
 from __future__ import annotations
 

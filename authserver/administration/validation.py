@@ -14,7 +14,7 @@ from authserver.core.json_value import Json
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-#: Names that may be repeated to the caller; anything else that he sent is not.
+#: Names that may be repeated to the caller; anything else that was sent is not.
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _OWN_TEXT = "Value error, "
 _SUBJECT = re.compile(r"(?:String|Input|List|Dictionary) (?=should )")

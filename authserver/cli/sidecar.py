@@ -34,7 +34,7 @@ SECRET_VARIABLE = f"{PREFIX}_CLIENT_SECRET"
 )
 @click.option("--listen", default="127.0.0.1:9400", metavar="HOST:PORT|unix:PATH", help="Where to listen.")
 @click.option(
-    "--expose", is_flag=True, help="Listen on an address that other machines reach. Nobody is asked who he is."
+    "--expose", is_flag=True, help="Listen on an address that other machines reach. No caller is authenticated."
 )
 @click.option("--rules", type=click.Path(path_type=Path), help="The rules of forward-auth, a JSON file.")
 @click.option(

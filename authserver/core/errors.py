@@ -1,7 +1,7 @@
 """The one error table (RFC 6749 §5.2, RFC 6750 §3.1, RFC 7009 §2.2.1, RFC 8707 §2, RFC 9457).
 
 Errors are raised, never returned. `reason` is the precise cause, for logs and the audit; the caller
-sees `error` and the class's own `description`, or `detail` where an administrator must mend his input.
+sees `error` and the class's own `description`, or `detail` where an administrator must mend the input.
 """
 
 from __future__ import annotations

@@ -197,9 +197,9 @@ class CompletenessGate(Protocol):
     """Whether memory holds every revocation that any instance has acknowledged."""
 
     async def require_complete(self) -> float:
-        """Return once it holds all that was acknowledged so many seconds ago: 0 for all before the call.
+        """Wait until memory holds every revocation acknowledged up to some moment.
 
-        Raises TemporarilyUnavailable.
+        Return how many seconds ago that was, 0 if it was this call. Raises TemporarilyUnavailable.
         """
 
 

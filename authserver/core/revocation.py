@@ -22,7 +22,7 @@ class RevocationKind(StrEnum):
 #: How far the clocks of verifiers may be behind: no revocation is forgotten before its token is dead to all of them.
 MAX_LEEWAY_SECONDS = 60
 
-#: For so long a withdrawn key is refused, 200 years: who has stolen it makes tokens of any time that he likes.
+#: How long a withdrawn key stays refused, 200 years: whoever stole it can date tokens at will.
 WITHDRAWN_SECONDS = 200 * 365 * 86_400
 
 _MARK_CHARACTERS = 8

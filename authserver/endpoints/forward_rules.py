@@ -259,7 +259,7 @@ class _Reader:
 
     def _text(self, value: Json, place: str, read: Callable[[str], T], otherwise: T) -> T:
         if not isinstance(value, str):
-            self._note(place, "must be a text")
+            self._note(place, "must be a string")
             return otherwise
         try:
             return read(value)

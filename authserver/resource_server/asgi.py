@@ -108,8 +108,8 @@ class ResourceServer:
 class Caller:
     """Who sends one request, or opens one WebSocket. `token` is None until it was checked.
 
-    It lies in the scope and knows neither that nor the connection: a circle would be left to the garbage collector,
-    one for each request, and stop the whole service each time that it runs.
+    It is kept in the scope, so it must not refer to the scope or to the connection: each request would leave a cycle of
+    references to the garbage collector, which stops the whole service when it runs.
     """
 
     __slots__ = ("_bearer", "_form", "_headers", "_query", "_resource", "_verifier", "token")
@@ -204,7 +204,7 @@ class FormBody:
         return self._seen.decode("latin-1")
 
     def let_go(self) -> None:
-        """Know nothing more of the connection, once the request is over: the scope still knows of the form."""
+        """Drop the connection once the request is over: the scope, which refers to this object, may live longer."""
         self._receive = _disconnected
 
     async def _next(self) -> Message:
@@ -256,7 +256,7 @@ class Lifespan:
         return await self._receive() if message is None else message
 
     async def _pass_on(self, message: Message) -> None:
-        """Send on what the application says; its last word waits for the verifier, after it the server may be gone."""
+        """Send on what the application says. The verifier ends before the last message: the server may exit then."""
         self._answered = True
         if message["type"] != "lifespan.startup.complete":
             await self._close()

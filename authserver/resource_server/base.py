@@ -208,7 +208,8 @@ class BaseVerifier:
     ) -> VerifiedToken | Errand:
         """Return the token if it is good, or an Errand to be run first; raise a Refusal.
 
-        `found` is what an errand has brought; `fetched`: neither the beginning nor newer keys are an errand any more.
+        `found`: the token that introspection has returned. `fetched`: an errand has run, so neither the start nor newer
+        keys are waited for again.
         """
         engine = self._engine
         if not fetched and not engine.has_learnt:
@@ -246,7 +247,10 @@ class BaseVerifier:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Something has to be fetched first: a good token by introspection; the beginning, or newer keys, bring None."""
+    """A fetch that must end before the check can go on.
+
+    Its result is a token, by introspection, or None, when it was for the start or for newer keys.
+    """
 
     future: concurrent.futures.Future[Any]
 

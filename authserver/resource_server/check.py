@@ -27,7 +27,7 @@ from authserver.resource_server.token import VerifiedToken
 MAX_TOKEN_CHARACTERS = 16 * 1024
 MIN_STALENESS_SECONDS = 3
 
-#: Given the `cnf` claim (RFC 7800 §3.1), tells whether the caller has proved that he holds that key.
+#: Given the `cnf` claim (RFC 7800 §3.1), tells whether the caller has proved to hold that key.
 Proof = Callable[[Mapping[str, Json]], bool]
 
 
@@ -37,9 +37,10 @@ class Unreadable(InvalidToken):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`leeway_seconds`: how far clocks may differ. `max_staleness_seconds`: how old what is known may be.
+    """`leeway_seconds`: how far clocks may differ. `max_staleness_seconds`: how old the known revocations may be.
 
-    `fail_open`: past that age, take tokens as they were known; by default they are refused (CannotVerify).
+    `fail_open`: past that age, judge by the last known ones instead of raising CannotVerify. `cache_entries`: how many
+    good tokens are remembered.
     """
 
     leeway_seconds: int = 30
@@ -90,7 +91,7 @@ class TokenCheck:
         self._seen = SeenTokens(self._cache_entries)  # in this order: see `verify`
 
     def take(self, page: FeedPage, *, asked_at: float) -> None:
-        """Take up a page of the feed that was asked for at `asked_at`; raise ValueError for one that cannot be.
+        """Apply a page of the feed that was asked for at monotonic time `asked_at`; raise ValueError if it is absurd.
 
         The server cannot have been asked before, nor have known anything after now, whatever it says. An entry is
         dropped when its tokens have expired by the server's clock and by ours, which judges them here.
@@ -104,7 +105,7 @@ class TokenCheck:
         Raises InvalidToken, CannotVerify, Unreadable, or UnknownKey: then newer keys may have an answer.
         """
         if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS:
-            raise InvalidToken("no text, or too long")
+            raise InvalidToken("not a string, or too long")
         seen = self._seen  # before the keys are looked at: what old keys found good must not be kept among the new
         known = seen.get(token)
         if known is None:
@@ -164,7 +165,7 @@ class TokenCheck:
 
 
 def require_proof(confirmation: Mapping[str, Json], proof: Proof | None) -> None:
-    """Raise InvalidToken unless `proof` returns True for the key of a `cnf` claim (RFC 7800 §3.1), nothing like it."""
+    """Raise InvalidToken unless `proof` returns exactly True for the key of a `cnf` claim (RFC 7800 §3.1)."""
     try:
         holds = proof is not None and proof(confirmation)
     except Exception as error:

@@ -16,7 +16,7 @@ from authserver.resource_server.read_only import read_only
 from authserver.resource_server.token import VerifiedToken
 
 _UUID_V7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
-_LATEST_SECONDS = 7_258_118_400  # the year 2200: for longer no key that was withdrawn is refused
+_LATEST_SECONDS = 7_258_118_400  # the year 2200: no withdrawn key is refused for longer, so no later time is taken
 
 
 def read_claims(claims: Mapping[str, Json], config: VerifierConfig, *, kid: str, as_of: float) -> VerifiedToken:
@@ -94,7 +94,7 @@ def read_confirmation(claims: Mapping[str, Json]) -> Mapping[str, Json] | None:
         return None
     confirmation = claims["cnf"]
     if not isinstance(confirmation, dict):
-        raise UntrustedToken("the cnf is no JSON object")
+        raise UntrustedToken("the cnf is not a JSON object")
     return confirmation
 
 
@@ -102,7 +102,7 @@ def read_scope(claims: Mapping[str, Json]) -> str:
     """Return the scope as the token has it, empty when it has none; raise UntrustedToken for what is no text."""
     scope = claims.get("scope", "")
     if not isinstance(scope, str):
-        raise UntrustedToken("the scope is no text")
+        raise UntrustedToken("the scope is not a string")
     return scope
 
 
@@ -116,7 +116,7 @@ def _expanded(scope: str, config: VerifierConfig) -> frozenset[str]:
 def _audience(value: Json) -> tuple[str, ...]:
     audience = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
     if not audience or not all(isinstance(name, str) for name in audience):
-        raise UntrustedToken("the audience is missing or no text")
+        raise UntrustedToken("the audience is missing or not a string")
     return audience
 
 
@@ -124,7 +124,7 @@ def _text(claims: Mapping[str, Json], name: str) -> str:
     value = claims.get(name)
     if isinstance(value, str) and value:
         return value
-    raise UntrustedToken(f"{name} is missing or no text")
+    raise UntrustedToken(f"{name} is missing or not a string")
 
 
 def _seconds(claims: Mapping[str, Json], name: str) -> int:

@@ -56,7 +56,7 @@ class VerifierConfig:
         except UnreadableFile as reason:
             raise ConfigurationError(f"{path}: cannot be read ({reason}); {advice}") from None
         except (ValueError, RecursionError):
-            raise ConfigurationError(f"{path}: is no JSON; {advice}") from None
+            raise ConfigurationError(f"{path}: is not valid JSON; {advice}") from None
         return cls.of(document, allow_http=allow_http)
 
     @classmethod
@@ -93,13 +93,13 @@ class _Reader:
         self._allow_http = allow_http
         self._document: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
         if not self._document:
-            self.problems.append("The verifier configuration is no JSON object.")
+            self.problems.append("The verifier configuration is not a JSON object.")
 
     def text(self, name: str) -> str:
         value = self._document.get(name)
         if isinstance(value, str) and value:
             return value
-        self.problems.append(f"{name}: a text is missing here.")
+        self.problems.append(f"{name}: must be a string, and is missing.")
         return ""
 
     def audience(self) -> str:

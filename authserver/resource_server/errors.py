@@ -1,4 +1,4 @@
-"""What a caller is told whose access token does not do (RFC 6750 §3), and why, for the operator.
+"""Refusals: what the caller is told (RFC 6750 §3), and the precise reason for the operator's log.
 
 Each refusal knows its whole answer, so that every integration gives the same one.
 """
@@ -16,7 +16,7 @@ class Refusal(Exception):
     """Raised in place of a VerifiedToken.
 
     `status` and `headers()` are the answer; `body` is its JSON. `reason` is the precise cause in words of our own,
-    for a log: it repeats nothing of the token and does not belong into the answer.
+    for a log: it repeats nothing of the token and does not belong in the answer.
     """
 
     status: ClassVar[int]

@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     body: bytes
 
 
-#: What a browser is told that asks before it fetches the description with a header of its client's (CORS preflight).
+#: The answer to a browser's CORS preflight for the description.
 _PREFLIGHT = Answer(
     204,
     (

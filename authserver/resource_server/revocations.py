@@ -42,7 +42,7 @@ class FeedPage:
     def read(cls, document: Json, *, workspace_id: str) -> FeedPage:
         """Return the page; raise ValueError for what is none, an entry of an unknown kind included.
 
-        A page that is not understood is not known: better no news, and soon no answers, than half of it.
+        A page that cannot be read is refused as a whole: a copy that gets old fails closed, one with gaps would not.
         """
         try:
             return cls(
@@ -67,7 +67,7 @@ class RevocationCopy:
         self.as_of = 0.0
         #: Our monotonic time until which all is known; None before the first complete answer.
         self.known_at: float | None = None
-        #: Another one after each change: what was not revoked in a version is not, as long as it is the present one.
+        #: Grows with each change: a token that was not revoked in a version is not revoked while it is the present one.
         self.version = 0
         self._workspace_id = workspace_id
         self._index = RevocationIndex()
@@ -91,7 +91,7 @@ class RevocationCopy:
                 self._index, self._next = index, None
                 self.as_of, self.known_at = page.as_of, known_at
         finally:
-            self.version += 1  # after all that it stands for, and even if a part was taken up alone
+            self.version += 1  # last, so that nobody sees it with older entries; also for a page that failed half-way
         if not page.more:
             index.drop_expired(now_seconds - _SPARE_SECONDS)
 

@@ -1,7 +1,7 @@
 """The authorization server as a verifier sees it over HTTP: its configuration, keys, feed and introspection.
 
 What it says decides who is let in, so nobody else may say it: certificates are verified, redirects are not followed
-(RFC 9700 §4.11), plain http is for loopback, and an answer that is too long or takes too long is none.
+(RFC 9700 §4.11), plain http is for loopback, and an answer that is too large or too slow counts as a failure.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Connection:
 
 @cache
 def _system_trust() -> ssl.SSLContext:
-    """Return what trusts the authorities that the system trusts; reading them all takes up to a tenth of a second."""
+    """Return an SSL context with the certificate authorities of the system; reading them takes up to 0.1 s, once."""
     return httpx2.create_ssl_context()
 
 
@@ -245,7 +245,7 @@ def _origin(url: str) -> str:
 
 
 def _retry_after(fields: Mapping[str, str]) -> int:
-    """Return the seconds; 0 for a date, whose clock is not ours."""
+    """Return the seconds of Retry-After; 0 if it is absent, or a date: the server's clock may differ from ours."""
     text = fields.get("retry-after", "")
     return int(text[:_MAX_DIGITS]) if text.isascii() and text.isdigit() else 0
 
@@ -254,4 +254,4 @@ def _json(body: bytes) -> Json:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise SourceFailed("the answer is no JSON") from None
+        raise SourceFailed("the answer is not valid JSON") from None

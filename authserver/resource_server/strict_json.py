@@ -19,9 +19,9 @@ def read_object(content: bytes, what: str) -> dict[str, Json]:
         if b"\\ud" in content or b"\\uD" in content:
             json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # UnicodeError and an integer of too many digits among them
-        raise UntrustedToken(f"the {what} is no JSON with one reading") from None
+        raise UntrustedToken(f"the {what} is not JSON with one reading") from None
     if not isinstance(value, dict):
-        raise UntrustedToken(f"the {what} is no JSON object")
+        raise UntrustedToken(f"the {what} is not a JSON object")
     return value
 
 

@@ -79,7 +79,7 @@ class ResourceServer:
             if (demand := self._gate.demand(path)) is not None:
                 caller.require(demand)
             body = self._app(environ, start)
-            return Begun(body) if isinstance(body, GeneratorType) else body
+            return StartedBody(body) if isinstance(body, GeneratorType) else body
         except Refusal as refusal:
             return _respond(caller.answer(refusal), environ, start.again)
 
@@ -143,8 +143,11 @@ class Start:
         self._start_response(status, headers, *([sys.exc_info()] if self._called else []))  # PEP 3333
 
 
-class Begun:
-    """The body of an application that is a generator, run to its first part: nothing of it runs before."""
+class StartedBody:
+    """The body of an application that is a generator, advanced to its first part.
+
+    A generator runs nothing before that: a Refusal that it raises there can still be answered.
+    """
 
     def __init__(self, body: Generator[bytes, Any, Any]) -> None:
         """Raise what the application raises until its first part."""

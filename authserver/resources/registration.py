@@ -60,7 +60,7 @@ class ScopeForm(_Strict):
 
 
 class ResourceCreate(_Strict):
-    """All that an administrator may say of a resource, when he creates it and, merged, when he changes it."""
+    """All that an administrator may say of a resource: when it is created and, merged, when it is changed."""
 
     identifier: Annotated[str, AfterValidator(check_identifier)] = Field(
         description="Its absolute URI, the `aud` of its tokens (RFC 8707 §2)."

@@ -40,7 +40,7 @@ class Address:
 def parse_address(text: str, *, exposed: bool) -> Address:
     """Return `HOST:PORT` or `unix:PATH`, parsed; raise ConfigurationError.
 
-    Only this machine may reach the sidecar, which asks nobody who he is, unless `exposed` says that the network
+    Only this machine may reach the sidecar, which authenticates no caller, unless `exposed` says that the network
     keeps strangers away.
     """
     if text.startswith(UNIX_PREFIX) and len(text) > len(UNIX_PREFIX):

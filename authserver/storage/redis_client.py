@@ -53,7 +53,7 @@ def connect(url: str) -> Any:
     try:
         return maker(url)
     except (ValueError, RedisError):
-        raise ConfigurationError("AUTHSERVER_REDIS_URL is no URL that can be understood.") from None
+        raise ConfigurationError("AUTHSERVER_REDIS_URL is not a URL that can be understood.") from None
 
 
 def _options() -> dict[str, Any]:

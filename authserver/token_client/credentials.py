@@ -110,11 +110,11 @@ class ClientCredentials(httpx2.Auth):
         return attach(request, keeper=self._keeper, origins=self._origins)
 
     def close(self) -> None:
-        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
+        """Wait for a fetch under way, then forget the token. The pause after a failure is kept."""
         self._keeper.close()
 
     async def aclose(self) -> None:
-        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
+        """Wait for a fetch under way, then forget the token. The pause after a failure is kept."""
         await self._keeper.close_async()
 
     def __enter__(self) -> Self:

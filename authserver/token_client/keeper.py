@@ -29,10 +29,10 @@ from authserver.token_client.schedule import (
     next_step,
 )
 
-#: So many fetches of a keeper hang at once, where no timeout reaches; beyond them none begins.
+#: Fetches that may hang at once, in name resolution for one, where no timeout applies; beyond that none starts.
 MAX_FETCHES = 3
 
-#: So much is kept to be said, the newest, while a log handler is slow.
+#: Messages kept while a log handler is slow; older ones are dropped.
 MAX_UNTOLD = 16
 
 _log = logging.getLogger("authserver.token_client")
@@ -93,13 +93,13 @@ class Keeper:
         self._successor_or_flight(rejected)
 
     def close(self) -> None:
-        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
+        """Wait for a fetch under way, then forget the token. The pause after a failure is kept."""
         if (flight := self._flight) is not None:
             self._wait(flight)
         self._forget()
 
     async def close_async(self) -> None:
-        """Wait for a fetch that is under way, and forget the token, but not when the server may be asked again."""
+        """Wait for a fetch under way, then forget the token. The pause after a failure is kept."""
         if (flight := self._flight) is not None:
             await self._wait_async(flight)
         self._forget()

@@ -64,5 +64,5 @@ class ForwardedTokenCheck:
 def _scopes(access: AccessToken) -> Scopes:
     try:
         return parse_scope(access.scope)
-    except InvalidScope as error:  # the holder of an HS256 secret may write what he likes
+    except InvalidScope as error:  # the holder of an HS256 secret may write anything
         raise InvalidToken(f"its {error.reason}") from None

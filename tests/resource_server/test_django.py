@@ -310,7 +310,7 @@ def test_without_the_middleware_nobody_is_let_in(deployment: Deployment) -> None
     [
         (None, "is missing, or no dict"),
         ({"client_id": "a", "client_secret": "hidden"}, "config is missing"),
-        ({"config": {}, "client_id": "a", "client_secret": "hidden"}, "issuer: a text is missing here"),
+        ({"config": {}, "client_id": "a", "client_secret": "hidden"}, "issuer: must be a string"),
         ({"config": {}, "client_secret": "hidden", "clientid": "a"}, "clientid"),
     ],
 )
