@@ -129,6 +129,7 @@ class Life:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is a coroutine
         self._errands.add(task)
+        task.add_done_callback(_hear)
         try:
             return await errand
         except Refusal:
@@ -143,3 +144,9 @@ class Life:
             raise CannotVerify(f"unexpected {type(error).__name__}") from None
         finally:
             self._errands.discard(task)
+
+
+def _hear(errand: asyncio.Task[Any]) -> None:
+    """Take note of how an errand has ended: whoever sent it may have been cancelled, and asks no more."""
+    if not errand.cancelled():
+        errand.exception()
