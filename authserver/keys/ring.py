@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 from authserver.core.access_token import AccessToken
-from authserver.core.clock import Clock, seconds
+from authserver.core.clock import Clock, seconds, uptime
 from authserver.core.errors import Conflict, NotFound, TemporarilyUnavailable
 from authserver.core.ports import SigningKeyStore
 from authserver.core.resource import SigningAlg
@@ -34,6 +34,9 @@ from authserver.keys.sealing import Sealer
 from authserver.keys.signer import Signer
 from authserver.keys.snapshot import KeySnapshot, in_order, take_snapshot
 from authserver.keys.verifier import AudienceOf
+
+#: How long a key is published at least before it signs, even if forced: who follows the feed has fetched it by then.
+NOTICE_SECONDS = 0.25
 
 _REVOCATION_ATTEMPTS = 5
 _DIGEST_CHARACTERS = 16
@@ -74,6 +77,7 @@ class KeyRing:
         self._audience_of = audience_of
         self._published = published
         self._snapshot: KeySnapshot | None = None
+        self._published_at = uptime()
         self._loading = asyncio.Lock()
         self._writing = asyncio.Lock()
 
@@ -141,6 +145,7 @@ class KeyRing:
     def _hold(self, snapshot: KeySnapshot) -> None:
         before, self._snapshot = self._snapshot, snapshot
         if before is None or before.jwks != snapshot.jwks:
+            self._published_at = uptime()
             self._published()
 
     async def _opened(self, keys: tuple[SigningKey, ...], sealer: Sealer) -> KeySnapshot:
@@ -167,11 +172,14 @@ class KeyRing:
     ) -> Sequence[SigningKey]:
         """Let the next key take over, now or as soon as verifiers know it; return the keys of the group.
 
-        `force` does not wait. Of several calls at one moment, here or in other instances, one rotates and
-        all return what it has done. Raises NotFound for a group without keys.
+        `force` does not wait for that, but for a quarter of a second after keys were published last. Of several calls
+        at one moment, here or in other instances, one rotates and all return what it has done. Raises NotFound for a
+        group without keys.
         """
         group = KeyGroup.of(workspace_id, alg, resource_id)
         seen = _signing_pair(self._group(group))
+        if force:
+            await asyncio.sleep(self._published_at + NOTICE_SECONDS - uptime())
         async with self._writing:
             present = self._group(group)
             if _signing_pair(present) == seen:

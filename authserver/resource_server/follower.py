@@ -132,6 +132,13 @@ class Follower:
             await self._fetch_named_keys()
             await self._named.wait()
 
+    async def _wait_for_others(self, seconds: float) -> None:
+        """Wait until the feed names other keys, at most for `seconds`: those may be the ones that are held already."""
+        self._named.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._named.wait()
+
     async def _fetch_named_keys(self) -> None:
         """Fetch until the keys are those that the feed has named last.
 
@@ -142,7 +149,7 @@ class Follower:
             self._is_behind = tries < _OTHER_KEYS_TOLD
             if tries == _OTHER_KEYS_TOLD:
                 _log.warning(_OTHER_KEYS)
-            await asyncio.sleep(pause)
+            await self._wait_for_others(pause)
             pause, tries = _KEYS_PAUSE_SECONDS if tries < _OTHER_KEYS_TOLD else MIN_KEYS_SECONDS, tries + 1
             try:
                 await self.keys.fetch()

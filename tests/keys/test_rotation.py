@@ -12,6 +12,7 @@ from authserver.core.errors import Conflict, TemporarilyUnavailable
 from authserver.core.resource import SigningAlg
 from authserver.core.signing_key import KeyState, SigningKey
 from authserver.jose.errors import UntrustedToken
+from authserver.keys.ring import NOTICE_SECONDS
 from tests.keys.deployment import POLICY, Deployment, MemoryKeyStore, only
 
 
@@ -167,5 +168,18 @@ def test_a_scheduled_rotation_is_done_by_one_tick() -> None:
         await asyncio.gather(*(ring.tick() for ring in rings))
         assert len(deployment.store.keys) == 3
         assert len({only(ring.list(), KeyState.ACTIVE).kid for ring in rings}) == 1
+
+    asyncio.run(scenario())
+
+
+def test_no_key_signs_as_soon_as_it_is_published() -> None:
+    """ROT-02: of two forced rotations in a row the second waits until verifiers have had time to fetch its key."""
+
+    async def scenario() -> None:
+        ring = await Deployment().started()
+        for _ in range(2):
+            published_at = asyncio.get_running_loop().time()
+            await ring.rotate(workspace_id="default", alg=SigningAlg.ES256, force=True)
+        assert asyncio.get_running_loop().time() - published_at >= 0.9 * NOTICE_SECONDS
 
     asyncio.run(scenario())

@@ -253,6 +253,22 @@ def test_another_key_set_than_the_feed_names(server: Scripted, monkeypatch: pyte
     assert "JWK Set" in told
 
 
+def test_keys_that_are_named_during_a_pause(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key set from before is asked for again after a pause, which ends when the feed names another one."""
+    monkeypatch.setattr(follower, "_KEYS_PAUSE_SECONDS", 60)
+    first, second = Issuer(kid="first"), Issuer(kid="second")
+    with server.verifier() as verifier:
+        server.answers[JWKS] = answer(200, server.key_set())
+        fetched = verifier.status().key_fetches
+        server.keys.append(first.jwk())
+        wait_for(lambda: verifier.status().key_fetches > fetched, "the set from before")
+        del server.answers[JWKS]
+        server.keys.append(second.jwk())
+        wait_for(lambda: verifier.status().keys == 3, "the second key")
+        assert verifier.verify(first.mint())
+        assert verifier.verify(second.mint())
+
+
 def test_a_secret_that_is_rotated_in_its_file(
     server: Scripted, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
