@@ -77,7 +77,7 @@ class KeyRing:
         self._audience_of = audience_of
         self._published = published
         self._snapshot: KeySnapshot | None = None
-        self._published_at = uptime()
+        self._published_at = float("-inf")
         self._loading = asyncio.Lock()
         self._writing = asyncio.Lock()
 
@@ -145,7 +145,7 @@ class KeyRing:
     def _hold(self, snapshot: KeySnapshot) -> None:
         before, self._snapshot = self._snapshot, snapshot
         if before is None or before.jwks != snapshot.jwks:
-            self._published_at = uptime()
+            self._published_at = uptime() if before else float("-inf")  # a process that starts has missed nothing
             self._published()
 
     async def _opened(self, keys: tuple[SigningKey, ...], sealer: Sealer) -> KeySnapshot:
@@ -179,7 +179,7 @@ class KeyRing:
         group = KeyGroup.of(workspace_id, alg, resource_id)
         seen = _signing_pair(self._group(group))
         if force:
-            await asyncio.sleep(self._published_at + NOTICE_SECONDS - uptime())
+            await asyncio.sleep(max(0.0, self._published_at + NOTICE_SECONDS - uptime()))
         async with self._writing:
             present = self._group(group)
             if _signing_pair(present) == seen:
