@@ -28,7 +28,9 @@ AWAY_SECONDS = 60 if os.environ.get("FAULTS") == "long" else 0
 
 def states_of(server: RunningServer, alg: str) -> list[str]:
     """Return the states of the keys of one algorithm, in order."""
-    items = server.admin("GET", "/signing-keys").json()["items"]
+    response = server.admin("GET", "/signing-keys")
+    assert response.status == 200, response.body
+    items = response.json()["items"]
     return sorted(str(key["state"]) for key in items if key["alg"] == alg)
 
 
