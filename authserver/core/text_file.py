@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-MAX_SECRET_BYTES = 4096
+MAX_SECRET_FILE_BYTES = 4096
 
 
 class UnreadableFile(Exception):
@@ -28,7 +28,7 @@ def read_text(path: Path, *, max_bytes: int) -> str:
 
 def read_secret(path: Path) -> str:
     """Return the secret that a file holds, alone on one line; raise UnreadableFile, also for an empty one."""
-    secret = read_text(path, max_bytes=MAX_SECRET_BYTES).rstrip("\r\n")
+    secret = read_text(path, max_bytes=MAX_SECRET_FILE_BYTES).rstrip("\r\n")
     if not secret:
         raise UnreadableFile("empty")
     return secret

@@ -222,7 +222,7 @@ async def _capped(response: httpx2.Response, limit: int) -> bytes:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    """Leave out what httpx2 tells at INFO of every request: a long-poll of ours every 10 seconds is no news."""
+    """Leave out what httpx2 tells at INFO of every request: a long-poll of ours every 5 seconds is no news."""
     return record.threadName != THREAD_NAME or record.levelno > logging.INFO
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from authserver.core.text_file import MAX_SECRET_BYTES, UnreadableFile, read_secret
+from authserver.core.text_file import MAX_SECRET_FILE_BYTES, UnreadableFile, read_secret
 from authserver.token_client.errors import TokenUnavailable
 
 #: Returns the secret as it is now; raises TokenUnavailable when it cannot be had.
@@ -44,6 +44,6 @@ def _called(function: Callable[[], str]) -> str:
 
 
 def _checked(text: str, error: type[ValueError | TokenUnavailable]) -> str:
-    if not text or len(text) > MAX_SECRET_BYTES:
+    if not text or len(text) > MAX_SECRET_FILE_BYTES:
         raise error("the client secret is empty or too long")
     return text

@@ -15,7 +15,7 @@ from authserver.core.resource import SigningAlg
 from authserver.jose.compact import JwsKey
 from authserver.resource_server.check import Limits, Proof, TokenCheck
 from authserver.resource_server.config import VerifierConfig
-from authserver.resource_server.key_set import KeySet, public_keys
+from authserver.resource_server.key_set import KeySet
 from authserver.resource_server.token import VerifiedToken
 from tests.conformance.forge import b64, encode
 
@@ -132,4 +132,4 @@ class Issuer:
 def key_set(config: VerifierConfig, *keys: object) -> KeySet:
     """Return what a verifier makes of a published JWK Set."""
     document = json.dumps({"keys": keys}).encode()
-    return KeySet(public_keys(document, config.algorithms), algorithms=config.algorithms, types=config.types)
+    return KeySet.published(document, config)
