@@ -56,7 +56,7 @@ def rotate(*, alg: str | None, resource: str | None, force: bool, as_json: bool)
     _print_keys(administer(change), as_json=as_json)
 
 
-@keys.command(epilog=example("authserver keys revoke es256-4fQz --reason 'laptop stolen'"))
+@keys.command(epilog=example("authserver keys revoke 4fQz0v… --reason 'laptop stolen'"))
 @click.argument("kid")
 @click.option("--reason", default="", help="Why, for the log.")
 @yes_option
@@ -70,7 +70,7 @@ def revoke(kid: str, *, reason: str, yes: bool, as_json: bool) -> None:
     _print_keys(found, as_json=as_json)
 
 
-@keys.command(epilog=example("authserver keys export es256-4fQz > public.pem"))
+@keys.command(epilog=example("authserver keys export 4fQz0v… > public.pem"))
 @click.argument("kid")
 @json_option
 def export(kid: str, *, as_json: bool) -> None:

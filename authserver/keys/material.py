@@ -45,7 +45,8 @@ def generate(alg: SigningAlg) -> KeyMaterial:
     """Make a new key. RSA takes up to a second: call it in a thread.
 
     The kid of an asymmetric key is its thumbprint (RFC 7638); that of an HS256 key is random, because a
-    digest of a secret says something about it.
+    digest of a secret says something about it. No kid begins with a dash, as one thumbprint of 64 does:
+    `authserver keys revoke KID` would take it for an option, in an emergency at that.
     """
     key: ECKey | RSAKey | OKPKey
     match alg:
@@ -58,6 +59,8 @@ def generate(alg: SigningAlg) -> KeyMaterial:
         case SigningAlg.RS256 | SigningAlg.PS256:
             key = RSAKey.generate_key(RSA_BITS)
     kid = key.thumbprint()
+    if kid.startswith("-"):
+        return generate(alg)
     return KeyMaterial(kid=kid, private=key.as_der(private=True), public_jwk=_public_jwk(key, alg, kid))
 
 

@@ -50,6 +50,11 @@ def test_hs256_has_a_random_kid_and_no_public_part() -> None:
     assert len(generate(SigningAlg.HS256).private) >= 32
 
 
+def test_no_kid_reads_like_an_option() -> None:
+    """Of thumbprints as they come, 8 in 512 would begin with a dash, and a command line would refuse them."""
+    assert not [kid for kid in (generate(SigningAlg.ED25519).kid for _ in range(512)) if kid.startswith("-")]
+
+
 def test_a_short_hs256_secret_is_refused() -> None:
     """RFC 7518 §3.2: an HS256 secret has at least 256 bits."""
     with pytest.raises(ValidationFailed) as caught:
