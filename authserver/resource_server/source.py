@@ -19,6 +19,7 @@ from urllib.parse import quote_plus
 
 import httpx2
 
+from authserver.core.connection import reason_against
 from authserver.core.errors import ConfigurationError
 from authserver.core.json_value import Json
 from authserver.core.text_file import UnreadableFile, read_secret
@@ -33,8 +34,6 @@ THREAD_NAME = "authserver-verifier"
 MAX_KEY_SET_BYTES = 1024 * 1024
 MAX_PAGE_BYTES = 16 * 1024 * 1024
 MAX_ANSWER_BYTES = 256 * 1024
-
-MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 0.01, 3_600
 
 #: How long after its wait the feed may answer. One that hangs then tells nothing of what is revoked elsewhere.
 _LONGEST_DELAY_SECONDS = 2.0
@@ -76,11 +75,8 @@ class Connection:
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for what cannot work, or protects nothing."""
-        if not MIN_TIMEOUT_SECONDS <= self.timeout_seconds <= MAX_TIMEOUT_SECONDS:  # NaN is nowhere between
-            raise ConfigurationError(f"timeout_seconds must be {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}")
-        trust = self.ssl_context
-        if trust is not None and (trust.verify_mode is not ssl.CERT_REQUIRED or not trust.check_hostname):
-            raise ConfigurationError("the ssl_context does not verify the server, which says who is let in")
+        if reason := reason_against(timeout_seconds=self.timeout_seconds, ssl_context=self.ssl_context):
+            raise ConfigurationError(reason)
 
     def prepared(self) -> Self:
         """Return one with an `ssl_context`, so that no event loop has to wait until one is made."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 import httpx2
 
+from authserver.core.connection import reason_against
 from authserver.token_client.access_token import Token
 from authserver.token_client.client_secret import secret_source
 from authserver.token_client.fetch import Fetcher, Server
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import requests
 
 TIMEOUT_SECONDS = 5.0
-MIN_TIMEOUT_SECONDS, MAX_TIMEOUT_SECONDS = 0.01, 3_600
 
 
 class ClientCredentials(httpx2.Auth):
@@ -52,12 +52,8 @@ class ClientCredentials(httpx2.Auth):
         `resource` is the audience asked for (RFC 8707). `origins` limits where the token is sent, by default anywhere
         over https. `ssl_context` is for a private CA. Raises ValueError for what cannot work.
         """
-        if not MIN_TIMEOUT_SECONDS <= timeout_seconds <= MAX_TIMEOUT_SECONDS:
-            raise ValueError(f"timeout_seconds must be {MIN_TIMEOUT_SECONDS} to {MAX_TIMEOUT_SECONDS}")
-        if ssl_context is not None and (
-            ssl_context.verify_mode is not ssl.CERT_REQUIRED or not ssl_context.check_hostname
-        ):
-            raise ValueError("the ssl_context does not verify the server")
+        if reason := reason_against(timeout_seconds=timeout_seconds, ssl_context=ssl_context):
+            raise ValueError(reason)
         server = Server(token_endpoint=token_endpoint, issuer=issuer)
         self._name = f"client_id={client_id!r}, server={server.name!r}"
         self._origins = Origins(origins)
