@@ -19,7 +19,7 @@ from authserver.core.errors import (
     ValidationFailed,
 )
 from authserver.wire.answers import REALM
-from authserver.wire.http import NO_STORE, Answer
+from authserver.wire.http import CLOSE, NO_STORE, Answer
 
 _MEDIA_TYPE = (b"content-type", b"application/problem+json")
 
@@ -52,5 +52,5 @@ def _headers(error: AuthServerError, *, authenticated: bool) -> list[tuple[bytes
         case MethodNotAllowed():
             return [(b"allow", error.allow.encode())]
         case PayloadTooLarge() | RequestTimeout():
-            return [(b"connection", b"close")]
+            return [CLOSE]
     return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from authserver.core.errors import InvalidScope
 
@@ -17,6 +18,8 @@ Scopes = tuple[str, ...]
 
 #: For each scope all the others that it contains, itself among them.
 Inclusion = Mapping[str, frozenset[str]]
+
+NO_INCLUSION: Inclusion = MappingProxyType({})
 
 
 def parse_scope(text: str) -> Scopes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
@@ -22,6 +22,8 @@ K = TypeVar("K")
 
 _SEPARATORS = 2
 _QUANTUM = 4
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _ES256_INTEGER_BYTES = 32
 
 
@@ -82,7 +84,7 @@ def _es256_verifier(public: EllipticCurvePublicKey) -> Callable[[bytes, bytes], 
 
 def encode_segment(content: bytes) -> bytes:
     """Return base64url without padding (RFC 7515 §2)."""
-    return base64.urlsafe_b64encode(content).rstrip(b"=")
+    return b2a_base64(content, newline=False).translate(_TO_URL_SAFE, b"=")
 
 
 def decode_segment(segment: bytes) -> bytes:
@@ -92,7 +94,7 @@ def decode_segment(segment: bytes) -> bytes:
     alike, so that no token has a second spelling.
     """
     try:
-        content = base64.urlsafe_b64decode(segment + b"=" * (-len(segment) % _QUANTUM))
+        content = a2b_base64(segment.translate(_FROM_URL_SAFE) + b"=" * (-len(segment) % _QUANTUM))
     except binascii.Error as error:
         raise UntrustedToken("a segment is not base64url") from error
     if encode_segment(content) != segment:

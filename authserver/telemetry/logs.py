@@ -109,9 +109,9 @@ def configure_logs(
     """Configure structlog and the standard library's loggers for this process; return the writer to close."""
     writer = LineWriter(stream or sys.stderr.buffer, shared=shared)
     threshold = logging.getLevelNamesMapping()[level.upper()]
+    render = _render_text if style == "text" else _render_json
     structlog.configure(
-        processors=[structlog.processors.add_log_level, _add_request_id, _add_time, _hide_traceback]
-        + ([_escape_controls, _render_text] if style == "text" else [_render_json]),
+        processors=[structlog.processors.add_log_level, _add_request_id, _add_time, _hide_traceback, render],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=False,
@@ -171,9 +171,11 @@ def _render_json(_: object, __: str, event: EventDict) -> bytes:
         return _encode({key: ascii(value) for key, value in event.items()})
 
 
-def _escape_controls(_: object, __: str, event: EventDict) -> EventDict:
+def _render_text(_: object, __: str, event: EventDict) -> bytes:
     """Keep one record on one line, no value passing for another field or for a command to the terminal (LOG-01)."""
-    return {key: _printable(value) for key, value in event.items()}
+    time, level, name = event.pop("time")[11:23], event.pop("level"), _printable(event.pop("event"))
+    fields = " ".join([f"{key}={_printable(value)}" for key, value in event.items() if value is not None])
+    return f"{time} {level:<8} {name:<28} {fields}".rstrip().encode("utf-8", "backslashreplace")
 
 
 def _printable(value: object) -> object:
@@ -184,28 +186,19 @@ def _printable(value: object) -> object:
     return msgspec.json.encode(value).decode() if _AMBIGUOUS.search(value) else value
 
 
-def _render_text(_: object, __: str, event: EventDict) -> bytes:
-    time, level, name = event.pop("time")[11:23], event.pop("level"), event.pop("event")
-    fields = " ".join(f"{key}={value}" for key, value in event.items() if value is not None)
-    return f"{time} {level:<8} {name:<28} {fields}".rstrip().encode("utf-8", "backslashreplace")
-
-
 def request_log() -> Callable[[dict[str, object]], None]:
     """Return what writes the one line of each request, as configured now.
 
-    In JSON it goes straight to the encoder: structlog's way there costs as much as the rest of an introspection.
+    It goes straight to the renderer: structlog's way there costs as much as the rest of an introspection.
     """
-    logger = structlog.get_logger().bind()
-    configuration = structlog.get_config()
-    if not logger.is_enabled_for(logging.INFO):
+    if not structlog.get_logger().bind().is_enabled_for(logging.INFO):
         return lambda _: None
-    if configuration["processors"][-1] is not _render_json:
-        return lambda fields: logger.info("request", **fields)
-    write = configuration["logger_factory"]().msg
+    configuration = structlog.get_config()
+    write, render = configuration["logger_factory"]().msg, configuration["processors"][-1]
 
     def line(fields: dict[str, object]) -> None:
-        named = {"event": "request", "level": "info", "request_id": current_request_id.get(), "time": _present_time()}
-        write(_render_json(None, "", {**named, **fields}))
+        named = {"event": "request", "level": "info", "time": _present_time()}
+        write(render(None, "", {**named, **fields, "request_id": current_request_id.get()}))
 
     return line
 

@@ -17,9 +17,10 @@ from authserver.core.errors import InvalidTarget
 from authserver.core.identifiers import ADMIN_RESOURCE, new_token_id
 from authserver.core.json_value import Json
 from authserver.core.resource import Resource, SigningAlg, TokenType
-from authserver.core.scope import format_scope
+from authserver.core.scope import NO_INCLUSION, format_scope
 from authserver.keys.ring import KeyRing
-from authserver.oauth.decision import DecisionServer, Loaded
+from authserver.oauth.decision import Loaded
+from authserver.oauth.kept import KeptDecisions
 from authserver.oauth.target import choose_audience
 from authserver.resources.catalog import ResourceCatalog
 from authserver.tokens.authenticate import ClientDoor
@@ -81,7 +82,7 @@ class TokenIssuer:
         self._clock = clock
         self._defaults = defaults
         self._workspace_names = workspace_names
-        self._decisions = DecisionServer()
+        self._decisions = KeptDecisions()
 
     async def issue(self, request: TokenRequest) -> IssuedToken:
         """Return a token for an honest request; raise an error of RFC 6749 §5.2 or RFC 8707 §2 for any other."""
@@ -94,7 +95,7 @@ class TokenIssuer:
         if resource is None and audience == ADMIN_RESOURCE:
             raise InvalidTarget("the management API belongs to another workspace")
         # 2 decide
-        loaded = Loaded(client=client, resource=resource, inclusion=policy.inclusion if policy else {})
+        loaded = Loaded(client=client, resource=resource, inclusion=policy.inclusion if policy else NO_INCLUSION)
         decision = self._decisions.decide(request.grant_type, request.scope, loaded)
         # 3 render: registered claims are put in last and win
         registered = self._registered(authenticated, audience, resource, format_scope(decision.scope))

@@ -19,12 +19,11 @@ from authserver.core.errors import (
     TemporarilyUnavailable,
     TooManyRequests,
 )
-from authserver.wire.http import JSON, NO_STORE, Answer
+from authserver.wire.http import CLOSE, JSON, NO_STORE, Answer
 
 REALM = "authserver"
 
 _BASIC_CHALLENGE = (b"www-authenticate", b'Basic realm="authserver", charset="UTF-8"')
-_CLOSE = (b"connection", b"close")
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -49,7 +48,7 @@ def error_answer(error: AuthServerError, *, request_id: str, challenge: bool = T
         case MethodNotAllowed():
             headers.append((b"allow", error.allow.encode()))
         case PayloadTooLarge() | RequestTimeout():
-            headers.append(_CLOSE)
+            headers.append(CLOSE)
     return Answer(error.status, body, tuple(headers))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from authserver.core.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from authserver.wire.arrived import arrived_body
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -17,6 +18,8 @@ MAX_BODY_BYTES = 64 * 1024
 
 NO_STORE = (b"cache-control", b"no-store")
 JSON = (b"content-type", b"application/json")
+#: Ends the connection after the answer (RFC 9112 §9.6).
+CLOSE = (b"connection", b"close")
 
 
 class Parked:
@@ -79,6 +82,9 @@ class Request:
                 raise UnsupportedMediaType("the body has a content coding")
             if name == b"content-length" and not (value.isdigit() and int(value[:20]) <= MAX_BODY_BYTES):
                 raise PayloadTooLarge(f"more than {MAX_BODY_BYTES} bytes announced")
+        body = arrived_body(self.receive)
+        if body is not None:
+            return self._capped(body)
         with self.parked:
             return await self._received()
 

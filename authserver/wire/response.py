@@ -12,11 +12,10 @@ from functools import lru_cache
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from authserver.wire.http import Answer, Send
+from authserver.wire.http import CLOSE, Answer, Send
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
-_CLOSE = b"connection: close\r\n"
 _MAX_BLOCKS = 256
 _WITHOUT_LENGTH = frozenset((204, 304))  # RFC 9110 §8.6
 
@@ -44,10 +43,10 @@ def _write(cycle: RequestResponseCycle, answer: Answer, more: Fields) -> None:
     head = [STATUS_LINE[answer.status], *[b"%b: %b\r\n" % field for field in cycle.default_headers]]
     head += (_block(answer.headers), *[b"%b: %b\r\n" % field for field in more])
     # Said by the answer, or by uvicorn's default fields once the server is to stop (RFC 9112 §9.6).
-    if any(name == b"connection" for name, _ in (*answer.headers, *cycle.default_headers)):
+    if CLOSE in answer.headers or CLOSE in cycle.default_headers:
         cycle.keep_alive = False
     elif not cycle.keep_alive:
-        head.append(_CLOSE)
+        head.append(_block((CLOSE,)))
     body = b"" if cycle.scope["method"] == "HEAD" else answer.body
     if answer.status not in _WITHOUT_LENGTH:
         head.append(b"content-length: %d\r\n" % len(answer.body))

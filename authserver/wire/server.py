@@ -14,14 +14,13 @@ from typing import Any
 import structlog
 import uvicorn
 
+from authserver.wire.http import CLOSE
 from authserver.wire.protocol import protocol_class
 from authserver.wire.request_head import Limits
 from authserver.wire.stopping import Stage, Stop
 
 BACKLOG = 2048
 SPARE_FILES = 100  # open files beside connections: the database, the log, and the answers 503
-
-_CLOSE = (b"connection", b"close")
 
 
 class StagedServer(uvicorn.Server):
@@ -59,8 +58,8 @@ class StagedServer(uvicorn.Server):
 
     def _end_connections(self) -> None:
         """Let every answer from here on be the last of its connection (RFC 9112 §9.6)."""
-        self.config.encoded_headers.append(_CLOSE)
-        self.server_state.default_headers.append(_CLOSE)
+        self.config.encoded_headers.append(CLOSE)
+        self.server_state.default_headers.append(CLOSE)
 
     def _close(self) -> None:
         self._stop.stage = max(self._stop.stage, Stage.CLOSING)

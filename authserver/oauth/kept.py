@@ -1,0 +1,33 @@
+"""Decisions that were made before: the same question about the same client has the same answer."""
+
+from __future__ import annotations
+
+from authserver.oauth.decision import Decision, DecisionServer, Loaded
+
+MAX_KEPT = 5_000
+MAX_SCOPE_CHARACTERS = 256  # of a question that is kept
+
+
+class KeptDecisions:
+    """Asks Authlib once for each question, which saves a tenth of the time of a token. Refusals are not kept."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._server = DecisionServer()
+        self._kept: dict[tuple[object, ...], tuple[Decision, Loaded]] = {}
+
+    def decide(self, grant_type: str, scope: str | None, loaded: Loaded) -> Decision:
+        """Return what to grant to the loaded client, or raise an error of RFC 6749 §5.2.
+
+        A question is about these very objects, which never change: who changes a client loads another one. They are
+        kept with the decision, so that no other object can come to have one of their ids.
+        """
+        question = (grant_type, scope, id(loaded.client), id(loaded.resource), id(loaded.inclusion))
+        if question in self._kept:
+            return self._kept[question][0]
+        decision = self._server.decide(grant_type, scope, loaded)
+        if len(scope or "") <= MAX_SCOPE_CHARACTERS:
+            if len(self._kept) >= MAX_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[question] = decision, loaded
+        return decision
