@@ -59,7 +59,6 @@ def parse_form(body: bytes) -> Form:
         elif value:
             fields[name] = value
         seen.add(name)
-        _check_text(name, value)
     return Form(fields, tuple(resources))
 
 
@@ -73,12 +72,19 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
     if len(parts) > MAX_FIELDS:
         raise InvalidRequest("the form has too many fields")
     if "%" in text or "+" in text:
-        return [(_unescaped(name), _unescaped(value)) for name, _, value in parts]
+        return [_unescaped(name, value) for name, _, value in parts]
     return [(name, value) for name, _, value in parts]
 
 
-def _unescaped(text: str) -> str:
-    return unquote_plus(text, errors="surrogateescape")
+def _unescaped(name: str, value: str) -> tuple[str, str]:
+    """Undo the escapes; refuse what is not UTF-8. In credentials it stays, as bytes that match nothing: 401, not 400."""
+    name, value = unquote_plus(name, errors="surrogateescape"), unquote_plus(value, errors="surrogateescape")
+    if not name.isascii() or not (value.isascii() or name in _CREDENTIAL_FIELDS):
+        try:
+            (name + value).encode()
+        except UnicodeEncodeError:
+            raise InvalidRequest("a parameter is not UTF-8") from None
+    return name, value
 
 
 def _check_type(values: list[bytes]) -> None:
@@ -87,13 +93,3 @@ def _check_type(values: list[bytes]) -> None:
     media_type = values[0].decode("latin-1")
     if media_type != _MEDIA_TYPE and media_type.lower().replace(" ", "").replace('"', "") not in _FORM_TYPES:
         raise InvalidRequest(f"the content type must be {_MEDIA_TYPE} in UTF-8")
-
-
-def _check_text(name: str, value: str) -> None:
-    """Refuse what is not UTF-8; in credentials it stays, as bytes that match nothing: a 401, not a 400."""
-    if name.isascii() and (value.isascii() or name in _CREDENTIAL_FIELDS):
-        return
-    try:
-        (name + value).encode()
-    except UnicodeEncodeError:
-        raise InvalidRequest("a parameter is not UTF-8") from None

@@ -192,7 +192,9 @@ def test_refused_without_redis(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["0", "two"])
 def test_odd_numbers_of_workers(tmp_path: Path, number: str) -> None:
     """A number of workers that cannot be is one line."""
-    assert "AUTHSERVER_WORKERS: Input should be" in refusal(tmp_path, AUTHSERVER_WORKERS=number)
+    assert "AUTHSERVER_WORKERS: Input should be" in refusal(
+        tmp_path, "--port", str(free_port()), AUTHSERVER_WORKERS=number
+    )
 
 
 def test_a_dead_worker_is_replaced(tmp_path: Path, redis_server: RedisServer) -> None:
