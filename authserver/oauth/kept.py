@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from authserver.oauth.decision import Decision, DecisionServer, Loaded
 
 MAX_KEPT = 5_000
@@ -14,7 +16,7 @@ class KeptDecisions:
     def __init__(self) -> None:
         """Start with none."""
         self._server = DecisionServer()
-        self._kept: dict[tuple[object, ...], tuple[Decision, Loaded]] = {}
+        self._kept: OrderedDict[tuple[object, ...], tuple[Decision, Loaded]] = OrderedDict()
 
     def decide(self, grant_type: str, scope: str | None, loaded: Loaded) -> Decision:
         """Return what to grant to the loaded client, or raise an error of RFC 6749 §5.2.
@@ -27,7 +29,7 @@ class KeptDecisions:
             return self._kept[question][0]
         decision = self._server.decide(grant_type, scope, loaded)
         if len(scope or "") <= MAX_SCOPE_CHARACTERS:
-            if len(self._kept) >= MAX_KEPT:
-                del self._kept[next(iter(self._kept))]
             self._kept[question] = decision, loaded
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
         return decision

@@ -90,6 +90,7 @@ def _unescaped(name: str, value: str) -> tuple[str, str]:
 def _check_type(values: list[bytes]) -> None:
     if len(values) != 1:
         raise InvalidRequest("there must be exactly one Content-Type header")
-    media_type = values[0].decode("latin-1")
-    if media_type != _MEDIA_TYPE and media_type.lower().replace(" ", "").replace('"', "") not in _FORM_TYPES:
+    if values[0] == _MEDIA_TYPE.encode():
+        return
+    if values[0].decode("latin-1").lower().replace(" ", "").replace('"', "") not in _FORM_TYPES:
         raise InvalidRequest(f"the content type must be {_MEDIA_TYPE} in UTF-8")

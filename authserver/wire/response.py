@@ -40,8 +40,8 @@ def _is_ready(cycle: RequestResponseCycle) -> bool:
 
 def _write(cycle: RequestResponseCycle, answer: Answer, more: Fields) -> None:
     """Write the response and do what uvicorn's `send` does at the end of one."""
-    head = [STATUS_LINE[answer.status], *[b"%b: %b\r\n" % field for field in cycle.default_headers]]
-    head += (_block(answer.headers), *[b"%b: %b\r\n" % field for field in more])
+    head = [STATUS_LINE[answer.status], _block(tuple(cycle.default_headers)), _block(answer.headers)]
+    head += [b"%b: %b\r\n" % field for field in more]
     # Said by the answer, or by uvicorn's default fields once the server is to stop (RFC 9112 §9.6).
     if CLOSE in answer.headers or CLOSE in cycle.default_headers:
         cycle.keep_alive = False
