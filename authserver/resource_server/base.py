@@ -154,12 +154,17 @@ class BaseVerifier:
         """Start without waiting for anything, unless it runs or was closed; raise CannotVerify without a thread."""
         self._engine.start()
 
+    def staleness_seconds(self) -> float:
+        """Return how long ago everything that was revoked was known here; infinite before the first answer."""
+        check = self._engine.check
+        return check.staleness_seconds() if check else float("inf")
+
     def status(self) -> Status:
         """Return what is known at the moment; does no I/O."""
         check, counts = self._engine.check, self._engine.counts
         return Status(
             ready=self._is_ready(check),
-            staleness_seconds=check.staleness_seconds() if check else float("inf"),
+            staleness_seconds=self.staleness_seconds(),
             as_of=check.revocations.as_of if check else 0.0,
             revocations=len(check.revocations) if check else 0,
             keys=len(check.keys) if check and check.keys else 0,

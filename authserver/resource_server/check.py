@@ -6,6 +6,8 @@ every call.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -29,6 +31,9 @@ MIN_STALENESS_SECONDS = 3
 
 #: Given the `cnf` claim (RFC 7800 §3.1), tells whether the caller has proved to hold that key.
 Proof = Callable[[Mapping[str, Json]], bool]
+
+
+_log = logging.getLogger("authserver.resource_server")
 
 
 class Unreadable(InvalidToken):
@@ -75,7 +80,7 @@ class TokenCheck:
     ) -> None:
         """Take tokens of `config`. `clock` and `monotonic` count seconds."""
         self.config = config
-        self.revocations = RevocationCopy(workspace_id=config.workspace_id)
+        self.revocations = RevocationCopy()
         self.keys: KeySet | None = KeySet.shared(config) if config.secrets else None
         self._leeway = limits.leeway_seconds
         self._max_staleness = float("inf") if limits.fail_open else limits.max_staleness_seconds
@@ -84,6 +89,7 @@ class TokenCheck:
         self._clock = clock
         self._monotonic = monotonic
         self._seen = SeenTokens(limits.cache_entries)
+        self._told: set[str] = set()
 
     def replace_keys(self, keys: KeySet) -> None:
         """Believe `keys` from now on. What was remembered is forgotten: its key may have gone."""
@@ -93,10 +99,13 @@ class TokenCheck:
     def take(self, page: FeedPage, *, asked_at: float) -> None:
         """Apply a page of the feed that was asked for at monotonic time `asked_at`; raise ValueError if it is absurd.
 
-        The server cannot have been asked before, nor have known anything after now, whatever it says. An entry is
-        dropped when its tokens have expired by the server's clock and by ours, which judges them here.
+        The server cannot have been asked before, nor have known anything after now, whatever it says; nor more than
+        in an answer of the very same `as_of`, which may come from a cache. An entry is dropped when its tokens have
+        expired by the server's clock and by ours, which judges them here.
         """
         known_at = min(asked_at + page.known_after_seconds, self._monotonic())
+        if page.as_of == self.revocations.as_of and self.revocations.known_at is not None:
+            known_at = min(known_at, self.revocations.known_at)
         self.revocations.take(page, known_at=known_at, now_seconds=int(min(page.as_of, self._clock())))
 
     def verify(self, token: str, proof: Proof | None = None) -> VerifiedToken:
@@ -137,6 +146,10 @@ class TokenCheck:
         known_at = self.revocations.known_at
         return float("inf") if known_at is None else self._monotonic() - known_at
 
+    def knows_too_little(self) -> bool:
+        """Tell whether what is known of revocations is too old to let anybody in."""
+        return self.staleness_seconds() > self._max_staleness
+
     def _open(self, token: str) -> Seen:
         """Return what the token says if its signature is good; raise InvalidToken, Unreadable or UnknownKey."""
         if not token.isascii():
@@ -151,17 +164,30 @@ class TokenCheck:
             raise Unreadable(f"unexpected {type(error).__name__}") from None
 
     def _read(self, token: str) -> Seen:
-        if self.keys is None:
+        keys = self.keys
+        if keys is None:
             raise UnknownKey("no keys are held yet")
-        payload, kid = open_compact(token, self.keys.find)
+        payload, kid = open_compact(token, keys.find)
+        keys.remember(token)
         claims = read_object(payload, "payload")
-        verified = read_claims(claims, self.config, kid=kid, as_of=self.revocations.as_of)
+        try:
+            verified = read_claims(claims, self.config, kid=kid, as_of=self.revocations.as_of)
+        except UntrustedToken as fault:
+            self._tell(fault.reason)
+            raise
         return Seen(
             verified,
             good_from=not_before(verified) - self._leeway,
             good_until=verified.expires_at + self._leeway,
             confirmation=read_confirmation(verified.claims),
         )
+
+    def _tell(self, reason: str) -> None:
+        """Warn of a token with a good signature that is not for here, once of each kind: it is often a mistake."""
+        if reason not in self._told:
+            self._told.add(reason)
+            with contextlib.suppress(Exception):  # a log handler that breaks changes no answer
+                _log.warning("a token of the issuer is refused: %s. Is the verifier configuration old?", reason)
 
 
 def require_proof(confirmation: Mapping[str, Json], proof: Proof | None) -> None:

@@ -39,6 +39,7 @@ START_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 5
 _PAUSE_SECONDS = 1.0
 _MAX_SEEKING = 100
+_MAX_ASKING = 1_000
 
 _log = logging.getLogger("authserver.resource_server")
 
@@ -69,21 +70,26 @@ class Engine:
         self._follow_revocations = follow_revocations
         self._introspects = introspects
         self._inherited: Life | None = None
-        self._life: Life | None = None
+        self._begin()
         if isinstance(source, VerifierConfig):
             self.check = self._check_of(source)
-        self.after_fork()
         tell_after_fork(self)
 
-    def after_fork(self) -> None:
-        """Be without thread, sockets and locks: at first, and in a forked child, where those of the parent are dead.
-
-        The parent's are kept, not closed: closing its event loop here would deafen the one there.
-        """
-        self._inherited, self._life = self._life, None
+    def _begin(self) -> None:
+        """Have locks of our own, and no thread yet."""
+        self._life: Life | None = None
         self._lock = threading.RLock()  # the handler of a signal may close what its thread is about to start
         self._seeking: set[concurrent.futures.Future[None]] = set()
+        self._asking: set[concurrent.futures.Future[VerifiedToken]] = set()
         self.has_learnt = False
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child, where the parent's thread, sockets and locks are dead.
+
+        They are kept, not closed: closing its event loop here would deafen the one there.
+        """
+        self._inherited = self._life
+        self._begin()
         if self.check is not None:
             self.check.revocations.version += 1  # the parent's thread may have been in the middle of a page
 
@@ -142,18 +148,16 @@ class Engine:
 
         Anybody can make tokens that name an unknown key: beyond 100 that wait, raises CannotVerify.
         """
-        if len(self._seeking) >= _MAX_SEEKING:
-            raise CannotVerify("too many tokens wait for newer keys")
-        future = self._submit(self._fetch_keys)
-        self._seeking.add(future)
-        future.add_done_callback(self._seeking.discard)
-        return future
+        return self._submit_one_of(self._seeking, _MAX_SEEKING, self._fetch_keys)
 
     def introspect(self, token: str) -> concurrent.futures.Future[VerifiedToken]:
-        """Ask the authorization server about a token; fails with InvalidToken or CannotVerify."""
+        """Ask the authorization server about a token; fails with InvalidToken or CannotVerify.
+
+        Anybody can make texts that could be tokens: beyond 1,000 that wait, raises CannotVerify.
+        """
         if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS or not is_token_text(token):
             raise InvalidToken("too long, or with characters that no token has")
-        return self._submit(lambda life: self._introspect(life, token))
+        return self._submit_one_of(self._asking, _MAX_ASKING, lambda life: self._introspect(life, token))
 
     @property
     def _follower(self) -> Follower | None:
@@ -180,6 +184,19 @@ class Engine:
         if not self._has_complained:
             self._has_complained = True
             _log.error("the verifier cannot start: %s", error)
+
+    def _submit_one_of(
+        self,
+        waiting: set[concurrent.futures.Future[T]],
+        most: int,
+        errand: Callable[[Life], Coroutine[Any, Any, T]],
+    ) -> concurrent.futures.Future[T]:
+        if len(waiting) >= most:
+            raise CannotVerify("too many tokens wait for the authorization server")
+        future = self._submit(errand)
+        waiting.add(future)
+        future.add_done_callback(waiting.discard)
+        return future
 
     def _submit(self, errand: Callable[[Life], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
         with self._lock:  # so that no errand gets into an event loop that has ended
@@ -212,7 +229,7 @@ class Engine:
                 pause, problem = patience.after(failure), f"the verifier knows nothing yet: {failure}"
                 outcome = ConfigurationError(str(failure)) if failure.refused else None
             except Exception as error:  # noqa: BLE001 - whatever it was, the feed must go on
-                outcome, pause, problem = None, _PAUSE_SECONDS, f"the verifier starts again: {error!r}"
+                outcome, pause, problem = None, _PAUSE_SECONDS, f"the verifier starts again: {type(error).__name__}"
                 unexpected = error
             if problem != known:
                 known = problem

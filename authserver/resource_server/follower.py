@@ -16,6 +16,8 @@ from authserver.resource_server.patience import LONGEST_OBEYED_SECONDS, Patience
 from authserver.resource_server.source import Source, SourceFailed
 
 _KEYS_PAUSE_SECONDS = 0.5
+#: The least time between two questions for news when there was none.
+_FEED_PAUSE_SECONDS = 0.5
 #: After so many fetches of another JWK Set than the feed names, somebody should look at what lies between.
 _OTHER_KEYS_TOLD = 20
 _OTHER_KEYS = "the JWK Set is not the one that the feed names: is it cached, or rewritten, on its way here?"
@@ -83,19 +85,33 @@ class Follower:
             tasks.create_task(asyncio.Event().wait())  # for ever, also when there is nothing to follow
 
     async def _follow_feed(self) -> None:
-        lost = False
         while True:
             try:
-                await self._read_feed(wait_seconds=0 if lost else self._wait_seconds)  # what is known is old already
-                if lost:
-                    _log.info("the revocation feed is back")
-                lost = False
+                await self._await_news()
             except SourceFailed as failure:
-                if not lost:
-                    level = logging.ERROR if failure.refused else logging.WARNING
-                    _log.log(level, "the revocation feed is lost: %s", failure)
-                lost = True
-                await asyncio.sleep(self._patience.after(failure))
+                await self._find_the_feed(failure)
+
+    async def _await_news(self) -> None:
+        """Ask for news once; raise SourceFailed. Something in between may answer at once, again and again."""
+        known, asked_at = (self._check.revocations.cursor, self._jwks), self._monotonic()
+        await self._read_feed(wait_seconds=self._wait_seconds)
+        if known == (self._check.revocations.cursor, self._jwks):
+            await asyncio.sleep(asked_at + _FEED_PAUSE_SECONDS - self._monotonic())
+
+    async def _find_the_feed(self, failure: SourceFailed) -> None:
+        """Ask the feed until it answers again, without a wait for news: what is known is old already."""
+        _log.log(logging.ERROR if failure.refused else logging.WARNING, "the revocation feed is lost: %s", failure)
+        is_told = False
+        while self._is_lost:
+            await asyncio.sleep(self._patience.after(failure))
+            if self._check.knows_too_little() and not is_told:
+                is_told = True
+                _log.error("what is known of revocations is too old: all tokens are refused with 503")
+            try:
+                await self._read_feed(wait_seconds=0)
+            except SourceFailed as again:
+                failure = again
+        _log.warning("the revocation feed is back")
 
     async def _read_feed(self, *, wait_seconds: int) -> None:
         """Read until there is nothing more for the moment; raise SourceFailed."""

@@ -67,16 +67,14 @@ class KeySet:
         return len(self._keys)
 
     def find(self, header: str) -> tuple[JwsKey, str]:
-        """Return key and `kid` for an encoded header; raise UnknownKey or UntrustedToken.
+        """Return key and `kid` for an encoded header; raise UnknownKey or UntrustedToken."""
+        return self._by_header.get(header) or self._read(header)
 
-        Only headers that name a key of ours are remembered: those of a stranger take no memory.
-        """
-        known = self._by_header.get(header)
-        if known is None:
-            known = self._read(header)
-            if len(self._by_header) < _MAX_HEADERS:
-                self._by_header[header] = known
-        return known
+    def remember(self, token: str) -> None:
+        """Remember the header of a token whose signature is good; those of strangers take no memory."""
+        header = token.partition(".")[0]
+        if header not in self._by_header and len(self._by_header) < _MAX_HEADERS:
+            self._by_header[header] = self._read(header)
 
     def _read(self, segment: str) -> tuple[JwsKey, str]:
         if len(segment) > MAX_HEADER_CHARACTERS:

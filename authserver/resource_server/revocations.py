@@ -61,7 +61,7 @@ class FeedPage:
 class RevocationCopy:
     """What was revoked, as far as it is known. Read by many threads, written by one."""
 
-    def __init__(self, *, workspace_id: str) -> None:
+    def __init__(self) -> None:
         """Start empty: nothing is known."""
         self.cursor: str | None = None
         self.as_of = 0.0
@@ -69,7 +69,6 @@ class RevocationCopy:
         self.known_at: float | None = None
         #: Grows with each change: a token that was not revoked in a version is not revoked while it is the present one.
         self.version = 0
-        self._workspace_id = workspace_id
         self._index = RevocationIndex()
         self._next: RevocationIndex | None = None
 

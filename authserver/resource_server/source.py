@@ -41,8 +41,9 @@ _LONGEST_DELAY_SECONDS = 2.0
 _OK = 200
 _NOT_MODIFIED = 304
 _REFUSED = {
-    401: "client id or secret is wrong (a secret file holds the secret alone, not id:secret)",
-    403: "the client is no resource server of this audience (authserver resources update URI --server CLIENT_ID)",
+    401: "client id or secret is wrong (a str is the secret itself, a Path its file: the secret alone, not id:secret)",
+    403: "the client is no resource server of this audience (authserver resources update URI --server CLIENT_ID, "
+    "once for each of its resource servers: the list is replaced)",
 }
 _MAX_DIGITS = 9
 
@@ -75,12 +76,37 @@ class Connection:
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for what cannot work, or protects nothing."""
+        for name, value in (("client_id", self.client_id), ("client_secret", self.client_secret)):
+            if not (value is None or _is_text(value) or (name == "client_secret" and isinstance(value, Path))):
+                raise ConfigurationError(f"{name} must be a str of printable characters")
         if reason := reason_against(timeout_seconds=self.timeout_seconds, ssl_context=self.ssl_context):
             raise ConfigurationError(reason)
 
     def prepared(self) -> Self:
-        """Return one with an `ssl_context`, so that no event loop has to wait until one is made."""
-        return self if self.ssl_context else replace(self, ssl_context=_system_trust())
+        """Return one with an `ssl_context`, so that no event loop has to wait until one is made.
+
+        Raises ConfigurationError when the environment names proxies or certificate authorities that cannot be used.
+        """
+        try:
+            prepared = self if self.ssl_context else replace(self, ssl_context=_system_trust())
+            prepared.client()  # connects to nobody
+        except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+            reason = f": {error}" if isinstance(error, ImportError) else ""  # others may repeat a proxy's password
+            raise ConfigurationError(
+                "HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE or SSL_CERT_DIR: cannot be used"
+                f" ({type(error).__name__}{reason}); mend or unset them."
+            ) from None
+        return prepared
+
+    def client(self) -> httpx2.AsyncClient:
+        """Return a pool of connections; never by a proxy where the connection is not encrypted."""
+        return httpx2.AsyncClient(
+            verify=self.ssl_context or True,
+            timeout=self.timeout_seconds,
+            follow_redirects=False,
+            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "authserver-verifier"},
+            mounts={"http://": None},
+        )
 
     @property
     def has_credentials(self) -> bool:
@@ -96,6 +122,11 @@ class Connection:
             return None
         secret = self.client_secret
         return quote_plus(self.client_id), quote_plus(read_secret(secret) if isinstance(secret, Path) else secret)
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether a value can be sent: what the environment has in another encoding is a str, too."""
+    return isinstance(value, str) and value.isprintable()
 
 
 @cache
@@ -115,22 +146,16 @@ class Source:
     """One connection pool, to be used within one event loop."""
 
     def __init__(self, connection: Connection) -> None:
-        """Connect on first use; never by a proxy where the connection is not encrypted."""
+        """Connect on first use."""
         logging.getLogger("httpx2").addFilter(_is_worth_a_line)
         self._connection = connection
-        self._client = httpx2.AsyncClient(
-            verify=connection.ssl_context or True,
-            timeout=connection.timeout_seconds,
-            follow_redirects=False,
-            headers={"accept": "application/json", "accept-encoding": "identity", "user-agent": "authserver-verifier"},
-            mounts={"http://": None},
-        )
+        self._client = connection.client()
 
     async def configuration(self, url: str) -> VerifierConfig:
         """Fetch the verifier configuration. Raises SourceFailed, or ConfigurationError for one that cannot be used."""
-        document = _json(await self._get(url, limit=MAX_DOCUMENT_BYTES))
+        _, body = await self._ask("GET", url, limit=MAX_DOCUMENT_BYTES)
         try:
-            return VerifierConfig.of(document, allow_http=self._connection.allow_http)
+            return VerifierConfig.of(_json(body), allow_http=self._connection.allow_http)
         except ConfigurationError as error:
             raise ConfigurationError(*(f"{url}: {problem}" for problem in error.problems)) from None
 
@@ -152,7 +177,11 @@ class Source:
             {"wait": str(wait_seconds)} | ({"after": after} if after else {}) | ({"jwks": jwks} if jwks else {})
         )
         url = str(httpx2.URL(config.revocations_endpoint or "", params=parameters))
-        body = await self._get(url, limit=MAX_PAGE_BYTES, patience_seconds=wait_seconds)
+        fields, body = await self._ask(
+            "GET", url, limit=MAX_PAGE_BYTES, patience_seconds=wait_seconds, headers={"cache-control": "no-store"}
+        )
+        if fields.get("age", "0") != "0":  # RFC 9111 §5.1: a cache answers, and what was revoked since is not in it
+            raise SourceFailed("the feed's answer is from a cache: have none between here and the authorization server")
         try:
             return FeedPage.read(_json(body), workspace_id=config.workspace_id)
         except ValueError as error:
@@ -160,10 +189,9 @@ class Source:
 
     async def introspection(self, config: VerifierConfig, token: str) -> Mapping[str, Json]:
         """Introspect a token (RFC 7662 §2)."""
-        status, fields, body = await self._send(
+        _, body = await self._ask(
             "POST", config.introspection_endpoint or "", limit=MAX_ANSWER_BYTES, data={"token": token}
         )
-        _require_ok(status, fields)
         try:
             answer = read_object(body, "answer")
         except UntrustedToken as refusal:
@@ -176,10 +204,11 @@ class Source:
         """Close all connections."""
         await self._client.aclose()
 
-    async def _get(self, url: str, *, limit: int, patience_seconds: float = 0) -> bytes:
-        status, fields, body = await self._send("GET", url, limit=limit, patience_seconds=patience_seconds)
+    async def _ask(self, method: str, url: str, **more: Any) -> tuple[Mapping[str, str], bytes]:
+        """Return header fields and body of an answer 200; raise SourceFailed."""
+        status, fields, body = await self._send(method, url, **more)
         _require_ok(status, fields)
-        return body
+        return fields, body
 
     async def _send(
         self, method: str, url: str, *, limit: int, patience_seconds: float = 0, authenticated: bool = True, **more: Any

@@ -77,7 +77,7 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
 
 
 def _unescaped(name: str, value: str) -> tuple[str, str]:
-    """Undo the escapes; refuse what is not UTF-8. In credentials it stays, as bytes that match nothing: 401, not 400."""
+    """Undo the escapes; refuse what is not UTF-8. Credentials stay, as bytes that match nothing: a 401, not a 400."""
     name, value = unquote_plus(name, errors="surrogateescape"), unquote_plus(value, errors="surrogateescape")
     if not name.isascii() or not (value.isascii() or name in _CREDENTIAL_FIELDS):
         try:

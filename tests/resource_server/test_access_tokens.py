@@ -17,7 +17,7 @@ from authserver.core.errors import ConfigurationError
 from authserver.core.identifiers import new_token_id
 from authserver.resource_server.check import Limits, TokenCheck, require_scopes
 from authserver.resource_server.errors import InsufficientScope, InvalidToken
-from tests.conformance.forge import b64, encode
+from tests.conformance.forge import b64, badly_signed, encode
 from tests.resource_server.issuer import AUDIENCE, ISSUER, Issuer
 
 REQUIRED = ("iss", "sub", "aud", "client_id", "iat", "exp", "jti", "workspace_id", "credential_id")
@@ -152,6 +152,21 @@ def test_rs_15_another_workspace(issuer: Issuer, check: TokenCheck, workspace_id
     """RS-15: a token of another workspace of the same issuer is refused."""
     with pytest.raises(InvalidToken):
         check.verify(issuer.mint(None, {**issuer.claims(), "workspace_id": workspace_id}))
+
+
+def test_a_wrong_configuration_is_said_once(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever has old settings reads why all is 401; a stranger, whose signature is bad, writes into no log."""
+    check = issuer.check()
+    for changes in ({"iss": "https://other.example"}, {"aud": "https://other.example"}):
+        for _ in range(3):
+            token = issuer.mint(None, issuer.claims(**changes))
+            for text in (badly_signed(token), token):
+                with pytest.raises(InvalidToken):
+                    check.verify(text)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"a token of the issuer is refused: another {what}. Is the verifier configuration old?"
+        for what in ("issuer", "audience")
+    ]
 
 
 def test_rs_15_the_same_kid_at_another_issuer(issuer: Issuer, check: TokenCheck) -> None:

@@ -154,7 +154,7 @@ def test_fuzz_any_key_set(document: Any) -> None:
 @given(JSON | altered(PAGE) | altered(ENTRY).map(lambda entry: {**PAGE, "entries": [entry]}))
 def test_fuzz_any_feed_page(document: Any) -> None:
     """Whatever the feed answers, the outcome is a page that is taken up whole, or ValueError and nothing known."""
-    copy = RevocationCopy(workspace_id="default")
+    copy = RevocationCopy()
     try:
         page = FeedPage.read(json.loads(json.dumps(document)), workspace_id="default")
         copy.take(page, known_at=5.0, now_seconds=int(page.as_of))

@@ -31,7 +31,7 @@ def page(number):
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
 
-copy, revoked = RevocationCopy(workspace_id="default"), []
+copy, revoked = RevocationCopy(), []
 page(0)
 before = resident()
 for number in range(PAGES):

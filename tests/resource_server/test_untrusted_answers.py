@@ -7,8 +7,10 @@ import gzip
 import ipaddress
 import json
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -20,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from authserver.resource_server import CannotVerify, InvalidToken
+from authserver.resource_server import CannotVerify, InvalidToken, engine
 from tests.redis_server import wait_for
 from tests.resource_server.scripted import CONFIG, FEED, INTROSPECT, JWKS, Answer, Scripted, answer, scripted, send
 
@@ -201,6 +203,27 @@ def test_what_is_no_token_is_not_asked_about(server: Scripted, token: str) -> No
         with server.verifier(introspection=mode, follow_revocations=False) as verifier, pytest.raises(InvalidToken):
             verifier.verify(token)
     assert server.count(INTROSPECT) == 0
+
+
+def test_questions_are_not_asked_without_a_bound(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can send texts that could be tokens: past a number that wait, the next one is 503 at once."""
+    monkeypatch.setattr(engine, "_MAX_ASKING", 3)
+    let_go = threading.Event()
+
+    def hang(handler: BaseHTTPRequestHandler) -> None:
+        let_go.wait(10)
+        send(handler, 200, {"active": False})
+
+    server.answers[INTROSPECT] = hang
+    with server.verifier(introspection="foreign", timeout_seconds=10) as verifier, ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(verifier.verify, f"opaque-{number}") for number in range(3)]
+        wait_for(lambda: server.count(INTROSPECT) == 3, "three questions")
+        with pytest.raises(CannotVerify, match="too many"):
+            verifier.verify("opaque-4")
+        let_go.set()
+        assert [type(asked.exception(10)) for asked in waiting] == [InvalidToken] * 3
+        with pytest.raises(InvalidToken):
+            verifier.verify("opaque-5")
 
 
 def test_rs_13_bound_tokens_by_introspection(server: Scripted) -> None:
