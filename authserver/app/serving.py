@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 import structlog
 
 from authserver.app.background import background, every
-from authserver.app.capabilities import ISSUER_STATE
+from authserver.app.capabilities import ISSUER_STATE, Capabilities
 from authserver.app.listening import shared_sockets
 from authserver.app.migration import Migration
 from authserver.app.runtime import Runtime, open_runtime
@@ -49,13 +49,21 @@ async def serve(
         structlog.get_logger().warning("database.ahead", revision=database.current, known=database.head)
     metrics = Metrics(workers=join_workers(worker.metrics_directory, worker.number) if worker else None)
     async with open_runtime(settings, metrics=metrics) as runtime, background(runtime.capabilities):
-        await runtime.capabilities.database.state.put(ISSUER_STATE, runtime.capabilities.issuer)
+        await _remember_issuer(runtime.capabilities)
         server = _server(settings, runtime, announce, worker)
         async with _reloading(runtime, read_secrets) as reload:
             hung_up = (lambda: server.obey(signal.SIGTERM)) if ends_with_terminal else reload.ask
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hung_up)
             await _run(server, settings, worker)
     structlog.get_logger().info("worker.stopped" if worker else "server.stopped")
+
+
+async def _remember_issuer(c: Capabilities) -> None:
+    """Store under which issuer this deployment serves, for the command line; say so if it was another one before."""
+    before = await c.database.state.get(ISSUER_STATE)
+    if before not in (None, c.issuer):
+        structlog.get_logger().warning("issuer.changed", before=before, now=c.issuer)
+    await c.database.state.put(ISSUER_STATE, c.issuer)
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,13 @@ def of_client(client: Client, resources: Sequence[Resource]) -> Iterator[str]:
         yield from _unknown(client.scope, named)
 
 
+def of_dropped_servers(before: Resource, now: Resource) -> Iterator[str]:
+    """Tell of resource servers that are none any more: their next question for the feed is refused."""
+    for client_id in before.resource_servers:
+        if client_id not in now.resource_servers:
+            yield f"'{client_id}' is no resource server any more; to keep it, name it as well: --server {client_id}"
+
+
 def of_resource(resource: Resource) -> Iterator[str]:
     """Judge the names of a resource's scopes."""
     yield from _commas(scope.name for scope in resource.scopes)

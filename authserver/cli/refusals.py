@@ -66,7 +66,7 @@ def _told(found: FieldProblem, document: Mapping[str, Json], options: Mapping[st
     name = field.partition(".")[0]
     option, value = options.get(name, name), _value(field, document)
     if problem == NO_CLIENT:
-        return f"{option}: no client{value}"
+        return f"{option}: no client{value} (authserver clients create makes one)"
     words = _FIELD_IN_WORDS.sub(lambda match: options.get(match[1], match[0]), problem)
     return f"{option}{value}: {' '.join(words.split())}"
 

@@ -189,15 +189,17 @@ def update(uri: str, *, no_scope: bool, no_server: bool, as_json: bool, **policy
     if not patch:
         raise click.UsageError("Nothing to change is given.")
 
-    async def change(admin: Verbs, actor: Actor) -> tuple[Resource, str | None]:
+    async def change(admin: Verbs, actor: Actor) -> tuple[Resource, Resource, str | None]:
         present = await admin.resources.find(actor, uri)
-        return await admin.resources.update(actor, present.resource_id, patch)
+        return present, *await admin.resources.update(actor, present.resource_id, patch)
 
     with in_options(patch):
-        resource, secret = administer(change)
+        before, resource, secret = administer(change)
     _print_resource(WrittenResourceView.of(resource, hs256_secret=secret), as_json=as_json)
     if patch.get("scopes"):
         warn(cautions.of_resource(resource))
+    if patch.get("resource_servers"):
+        warn(cautions.of_dropped_servers(before, resource))
 
 
 @resources.command(epilog=example("authserver resources delete https://api.example.com --yes"))

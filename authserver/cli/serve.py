@@ -123,7 +123,7 @@ def _port_problems(settings: Settings) -> list[str]:
 
 
 def _cannot_listen(settings: Settings, error: OSError) -> str:
-    remedy = "; choose another: --port N" if error.errno == errno.EADDRINUSE else ""
+    remedy = "; choose another: --port N, or AUTHSERVER_PORT" if error.errno == errno.EADDRINUSE else ""
     return f"AUTHSERVER_PORT: cannot listen on {settings.host}:{settings.port} ({error.strerror or error}){remedy}."
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import os
 import re
@@ -73,7 +74,8 @@ def listening(address: Address) -> Iterator[socket.socket]:
             listener = held.enter_context(opened)
         except OSError as error:
             reason = error.strerror or str(error)
-            raise ConfigurationError(f"--listen: cannot listen on {address} ({reason}).") from None
+            remedy = "; choose another address" if error.errno == errno.EADDRINUSE else ""
+            raise ConfigurationError(f"--listen: cannot listen on {address} ({reason}){remedy}.") from None
         yield listener
 
 

@@ -82,13 +82,24 @@ def test_a_comma_in_a_scope_is_a_warning(cli: CommandLine) -> None:
     assert cli.warned("resources", "update", API, "--scope", "read,write") == [line]
 
 
+def test_who_is_no_resource_server_any_more_is_a_warning(cli: CommandLine) -> None:
+    """`--server` replaces the list; who is left out loses the feed with its next question. `--no-server` means it."""
+    for name in ("first", "second"):
+        cli.json("clients", "create", "--name", name, "--client-id", name)
+    cli.json("resources", "create", "--identifier", API, "--server", "first")
+    (line,) = cli.warned("resources", "update", API, "--server", "second")
+    assert line == "warning: 'first' is no resource server any more; to keep it, name it as well: --server first"
+    assert cli.warned("resources", "update", API, "--server", "second", "--server", "first") == []
+    assert cli.warned("resources", "update", API, "--no-server") == []
+
+
 def test_refusals(cli: CommandLine) -> None:
     """An identifier that is taken or no URI, an unknown server or included scope: one line each, with the value."""
     cli.json("resources", "create", "--identifier", API)
     taken = cli.refusal("resources", "create", "--identifier", API)
     assert taken == f"Error: {API} exists already; to change it: authserver resources update {API}"
     assert "--identifier 'no uri': " in cli.refusal("resources", "create", "--identifier", "no uri")
-    assert "--server: no client 'nobody'" in cli.refusal("resources", "update", API, "--server", "nobody")
+    assert "--server: no client 'nobody' (authserver clients create makes one)" in cli.refusal("resources", "update", API, "--server", "nobody")
     line = cli.refusal("resources", "create", "--identifier", "urn:b", "--scope", "a includes b")
     assert line == "Error: --scope: 'a' includes 'b', which is no scope of this resource"
     assert "--scope: one name occurs twice" in cli.refusal("resources", "update", API, "--scope", "a a")

@@ -111,7 +111,7 @@ def test_a_port_that_is_taken_is_one_line(empty_dir: Path) -> None:
         port = taken.getsockname()[1]
         line = CommandLine().refusal("serve", "--dev", "--port", str(port))
     assert line.startswith(f"Error: AUTHSERVER_PORT: cannot listen on 127.0.0.1:{port}")
-    assert line.endswith("choose another: --port N.")
+    assert line.endswith("choose another: --port N, or AUTHSERVER_PORT.")
     assert not empty_dir.exists()
 
 

@@ -112,6 +112,20 @@ def test_secrets_from_files(tmp_path: Path) -> None:
             assert server.admin("GET", "/status", token=token).status == 401
 
 
+def test_another_issuer_than_before(tmp_path: Path) -> None:
+    """A second server on the same data, at another port, is another issuer to all that was exported: it says so."""
+    with start_server(tmp_path) as first:
+        before = first.port
+    other = free_port()
+    for port in (other, before, before):
+        with start_server(tmp_path, port=port) as server:
+            lines = [json.loads(line) for line in server.log().splitlines() if "issuer.changed" in line]
+    assert [(line["before"], line["now"]) for line in lines] == [
+        (f"http://127.0.0.1:{before}", f"http://127.0.0.1:{other}"),
+        (f"http://127.0.0.1:{other}", f"http://127.0.0.1:{before}"),
+    ]
+
+
 def test_open_files(tmp_path: Path) -> None:
     """HTTP-03: a server raises the usual limit of open files itself, so that it can hold its connections."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
