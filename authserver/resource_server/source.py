@@ -19,7 +19,7 @@ from urllib.parse import quote_plus
 
 import httpx2
 
-from authserver.core.connection import reason_against
+from authserver.core.connection import connection_problem
 from authserver.core.errors import ConfigurationError
 from authserver.core.json_value import Json
 from authserver.core.text_file import UnreadableFile, read_secret
@@ -79,7 +79,7 @@ class Connection:
         for name, value in (("client_id", self.client_id), ("client_secret", self.client_secret)):
             if not (value is None or _is_text(value) or (name == "client_secret" and isinstance(value, Path))):
                 raise ConfigurationError(f"{name} must be a str of printable characters")
-        if reason := reason_against(timeout_seconds=self.timeout_seconds, ssl_context=self.ssl_context):
+        if reason := connection_problem(timeout_seconds=self.timeout_seconds, ssl_context=self.ssl_context):
             raise ConfigurationError(reason)
 
     def prepared(self) -> Self:
@@ -168,7 +168,7 @@ class Source:
         if status == _NOT_MODIFIED and etag:
             return None
         if status != _OK:
-            raise SourceFailed(f"the authorization server answers {status}", retry_after_seconds=_retry_after(fields))
+            raise _unanswered(url, status, fields)
         return Fetched(body, fields.get("etag", ""))
 
     async def page(self, config: VerifierConfig, *, after: str | None, jwks: str, wait_seconds: int) -> FeedPage:
@@ -205,9 +205,12 @@ class Source:
         await self._client.aclose()
 
     async def _ask(self, method: str, url: str, **more: Any) -> tuple[Mapping[str, str], bytes]:
-        """Return header fields and body of an answer 200; raise SourceFailed."""
+        """Ask with our credentials; return header fields and body of an answer 200, or raise SourceFailed."""
         status, fields, body = await self._send(method, url, **more)
-        _require_ok(status, fields)
+        if status in _REFUSED:
+            raise SourceFailed(f"{_address(url)} answers {status}: {_REFUSED[status]}", refused=True)
+        if status != _OK:
+            raise _unanswered(url, status, fields)
         return fields, body
 
     async def _send(
@@ -233,7 +236,8 @@ class Source:
         except UnreadableFile as reason:
             raise SourceFailed(f"{self._connection.client_secret}: cannot be read ({reason})") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
-            raise SourceFailed(f"{type(error).__name__} while asking {_origin(url)}") from error
+            reason = f"{type(error).__name__} while asking {_address(url)}"
+            raise SourceFailed(f"{reason}: {error}" if isinstance(error, httpx2.ConnectError) else reason) from error
 
 
 async def _capped(response: httpx2.Response, limit: int) -> bytes:
@@ -251,22 +255,18 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
     return record.threadName != THREAD_NAME or record.levelno > logging.INFO
 
 
-def _require_ok(status: int, fields: Mapping[str, str]) -> None:
-    """Raise SourceFailed unless what was asked for with our credentials was answered."""
-    if status in _REFUSED:
-        raise SourceFailed(f"the authorization server answers {status}: {_REFUSED[status]}", refused=True)
-    if status != _OK:
-        raise SourceFailed(f"the authorization server answers {status}", retry_after_seconds=_retry_after(fields))
+def _unanswered(url: str, status: int, fields: Mapping[str, str]) -> SourceFailed:
+    return SourceFailed(f"{_address(url)} answers {status}", retry_after_seconds=_retry_after(fields))
 
 
-def _origin(url: str) -> str:
-    """Return scheme, host and port, which are no secret."""
+def _address(url: str) -> str:
+    """Return scheme, host, port and path, which are no secret."""
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL:
         return "the authorization server"
     host = f"[{parsed.host}]" if ":" in parsed.host else parsed.host
-    return f"{parsed.scheme}://{host}" + (f":{parsed.port}" if parsed.port else "")
+    return f"{parsed.scheme}://{host}" + (f":{parsed.port}" if parsed.port else "") + parsed.path
 
 
 def _retry_after(fields: Mapping[str, str]) -> int:

@@ -47,15 +47,16 @@ def test_a_refusal_says_what_to_mend(server: Scripted, status: int, words: str) 
     """401 is about the credentials, 403 about what the client is to the resource."""
     server.answers[INTROSPECT] = answer(status, {})
     said = failure(server.document())
-    assert f"answers {status}: " in said
+    assert f"{server.url}{INTROSPECT} answers {status}: " in said
     assert words in said
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_a_server_that_is_not_there_is_named(server: Scripted, host: str) -> None:
-    """By its origin alone."""
-    origin = f"http://{host}:{free_port()}"
-    assert failure(server.document(introspection_endpoint=f"{origin}/introspect?a=b")).endswith(f"asking {origin}")
+    """By its address, without a query, and with what the system says of it."""
+    address = f"http://{host}:{free_port()}/introspect"
+    said = failure(server.document(introspection_endpoint=f"{address}?a=b"))
+    assert said.startswith(f"ConnectError while asking {address}: ")
 
 
 @pytest.mark.parametrize(
