@@ -85,9 +85,9 @@ class ForwardAuthEndpoint:
             )
         return await self.answer(request, read_question(request.query), held, status=204)
 
-    def below(self, method: str, path: bytes) -> Endpoint:
+    def below(self, path: bytes) -> Endpoint:
         """Return what answers a proxy that asks with the original method, behind a prefix of the original path."""
-        return _EnvoyRequest(self, method, path)
+        return _EnvoyRequest(self, path)
 
     async def answer(self, request: Request, question: Question, held: HeldRequest, *, status: int) -> Answer:
         """Judge one request; the answer has `status` when it may pass."""
@@ -127,13 +127,13 @@ class ForwardAuthEndpoint:
 class _EnvoyRequest:
     """One request in Envoy's way, whose query is the original one's. Envoy lets pass at 200 alone, not at 204."""
 
-    __slots__ = ("_endpoint", "_method", "_path", "methods")
+    __slots__ = ("_endpoint", "_path")
 
-    def __init__(self, endpoint: ForwardAuthEndpoint, method: str, path: bytes) -> None:
-        """Ask `endpoint` about a method, whatever it is, and a raw path."""
-        self.methods = frozenset({method})
+    methods = None
+
+    def __init__(self, endpoint: ForwardAuthEndpoint, path: bytes) -> None:
+        """Ask `endpoint` about a raw path, and the method of the request for it."""
         self._endpoint = endpoint
-        self._method = method
         self._path = path
 
     async def __call__(self, request: Request) -> Answer:
@@ -146,5 +146,5 @@ class _EnvoyRequest:
                 "below /forward-auth/ no parameter is looked at: have the proxy ask /forward-auth, without the slash"
             )
         target = self._path + (b"?" + request.query if request.query else b"")
-        original = Original(self._method, target.decode("latin-1"))
+        original = Original(request.method, target.decode("latin-1"))
         return await self._endpoint.answer(request, Question(), read_held(request.headers, original), status=200)

@@ -1,7 +1,8 @@
 """Paths that rules may be matched with: one spelling each, so that proxy, rules and service see the same one.
 
 A path that anybody could read in two ways (RFC 3986 §6.2.2, HTTP-10) is refused, not repaired: dot segments, empty
-segments, escaped separators and dots, escapes of escapes, parameters, backslashes, controls, bytes that are no UTF-8.
+segments, escaped separators and dots, escapes of escapes, parameters, backslashes, controls, bytes that are no UTF-8,
+text that is not in the normal form NFC (UAX #15).
 """
 
 from __future__ import annotations
@@ -42,7 +43,14 @@ def _decoded(raw: str) -> str:
         raise AccessDenied("the original path is not UTF-8") from None
     if not text.isprintable() or _looks_special(text):
         raise AccessDenied("the original path has a character that is not printed, or passes for another")
+    if not is_composed(text):
+        raise AccessDenied("the original path is not in the normal form NFC of Unicode")
     return text
+
+
+def is_composed(text: str) -> bool:
+    """Tell whether a text is in NFC: an accent that stands alone would be a second spelling of a path."""
+    return unicodedata.is_normalized("NFC", text)
 
 
 def _looks_special(text: str) -> bool:

@@ -25,7 +25,7 @@ from authserver.core.errors import AccessDenied, InvalidScope
 from authserver.core.identifiers import ADMIN_RESOURCE
 from authserver.core.json_value import Json
 from authserver.core.scope import Scopes, parse_scope
-from authserver.endpoints.forward_path import MAX_PATH_CHARACTERS, SPECIAL, plain_path
+from authserver.endpoints.forward_path import MAX_PATH_CHARACTERS, SPECIAL, is_composed, plain_path
 from authserver.resources.identifier import check_identifier
 
 MAX_RULES: Final = 1000
@@ -160,6 +160,8 @@ def _pattern(text: str) -> str:
         raise ValueError("has an empty or a dot segment")
     if not text.isprintable() or any(character in text for character in SPECIAL.replace("/", "").replace(".", "")):
         raise ValueError("is written decoded, without any of \\ % ; ? # and controls, with which no request gets in")
+    if not is_composed(text):
+        raise ValueError("is not in the normal form NFC of Unicode, and no other gets in: write é as one character")
     return text
 
 

@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from authserver.core.errors import ConfigurationError
-from authserver.core.json_value import Json
 from authserver.core.text_file import UnreadableFile, read_secret
 from authserver.resource_server.check import Limits, Proof, TokenCheck, Unreadable, require_proof, require_scopes
 from authserver.resource_server.claims import read_confirmation
-from authserver.resource_server.config import VerifierConfig, is_safe_url
+from authserver.resource_server.config import ConfigSource, VerifierConfig, config_of
 from authserver.resource_server.demands import NO_SCOPES
 from authserver.resource_server.engine import Engine
 from authserver.resource_server.errors import CannotVerify, InvalidToken, Refusal
 from authserver.resource_server.key_set import UnknownKey
 from authserver.resource_server.source import Connection
 from authserver.resource_server.token import VerifiedToken
-
-#: Where the verifier configuration is: a file, a URL of the authorization server, or the document itself, read or not.
-ConfigSource = str | Path | Mapping[str, Json] | VerifierConfig
 
 
 class Introspection(StrEnum):
@@ -121,7 +117,7 @@ class BaseVerifier:
         if introspection not in set(Introspection):
             raise ConfigurationError(f"introspection: must be one of {', '.join(Introspection)}.")
         return cls(
-            _config(source, allow_http=allow_http),
+            config_of(source, allow_http=allow_http),
             connection=Connection(
                 client_id=client_id,
                 client_secret=_checked(client_secret),
@@ -285,21 +281,6 @@ class Tally:
             self.unavailable += 1
         else:
             self.refused += 1
-
-
-def _config(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
-    """Return the configuration, or the URL where it is."""
-    if isinstance(source, VerifierConfig):
-        return source
-    if isinstance(source, Mapping):
-        return VerifierConfig.of(source, allow_http=allow_http)
-    if isinstance(source, str) and source.startswith(("https:", "http:")):
-        if not is_safe_url(source, allow_http=allow_http):
-            raise ConfigurationError(
-                "the configuration's URL must be https; plain http is for loopback (or allow_http)."
-            )
-        return source
-    return VerifierConfig.read(source, allow_http=allow_http)
 
 
 def _checked(secret: str | Path | None) -> str | Path | None:

@@ -168,6 +168,25 @@ def _is_scope(entry: Json) -> bool:
     return bool(name) and _are_texts([name]) and isinstance(includes, list) and _are_texts(includes)
 
 
+#: Where the verifier configuration is: a file, a URL of the authorization server, or the document itself, read or not.
+ConfigSource = str | Path | Mapping[str, Json] | VerifierConfig
+
+
+def config_of(source: ConfigSource, *, allow_http: bool) -> VerifierConfig | str:
+    """Return the configuration, or the URL that will answer it; raise ConfigurationError for what cannot be used."""
+    if isinstance(source, VerifierConfig):
+        return source
+    if isinstance(source, Mapping):
+        return VerifierConfig.of(source, allow_http=allow_http)
+    if isinstance(source, str) and source.startswith(("https:", "http:")):
+        if not is_safe_url(source, allow_http=allow_http):
+            raise ConfigurationError(
+                "the configuration's URL must be https; plain http is for loopback (or allow_http)."
+            )
+        return source
+    return VerifierConfig.read(source, allow_http=allow_http)
+
+
 def is_safe_url(url: str, *, allow_http: bool) -> bool:
     """Tell whether what such a URL answers comes from whom it names: https, or plain http that stays on this host."""
     if not url.isascii() or not url.isprintable() or " " in url:

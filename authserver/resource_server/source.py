@@ -236,8 +236,8 @@ class Source:
         except UnreadableFile as reason:
             raise SourceFailed(f"{self._connection.client_secret}: cannot be read ({reason})") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, TimeoutError) as error:
-            reason = f"{type(error).__name__} while asking {_address(url)}"
-            raise SourceFailed(f"{reason}: {error}" if isinstance(error, httpx2.ConnectError) else reason) from error
+            detail = f": {error}" if isinstance(error, httpx2.ConnectError) else ""
+            raise SourceFailed(f"{type(error).__name__} while asking {_address(url)}{detail}") from error
 
 
 async def _capped(response: httpx2.Response, limit: int) -> bytes:

@@ -6,7 +6,7 @@ import math
 
 from authserver.core.errors import AccessDenied, InvalidToken, TemporarilyUnavailable
 from authserver.core.identity import Identity
-from authserver.resource_server import CannotVerify, Refusal, Status, VerifiedToken, Verifier
+from authserver.resource_server import CannotVerify, Refusal, VerifiedToken, Verifier
 
 #: How old the knowledge is before there is any.
 UNKNOWN_AGE = b"unknown"
@@ -22,15 +22,7 @@ class Judge:
 
     async def verified(self, token: str) -> VerifiedToken:
         """Return a token that is good now; raise InvalidToken, or TemporarilyUnavailable when nobody can tell."""
-        return await self._verified(self.verifier, token)
-
-    async def _verified(self, verifier: Verifier, token: str) -> VerifiedToken:
-        try:
-            return await verifier.verify(token)
-        except CannotVerify as unknown:
-            raise TemporarilyUnavailable(unknown.reason) from None
-        except Refusal as refusal:
-            raise InvalidToken(refusal.reason) from None
+        return await _judged(self.verifier, token)
 
     async def identity(self, token: str, resource: str | None) -> Identity:
         """Return who presents a good token, as forward-auth's `IdentityCheck` asks.
@@ -39,7 +31,7 @@ class Judge:
         the knowledge is stands in every answer, so not in the identity.
         """
         verifier = self.verifier  # the same for both questions, whatever is reloaded in between
-        verified = await self._verified(verifier, token)
+        verified = await _judged(verifier, token)
         config = verifier.config
         if resource is not None and (config is None or resource != config.audience):
             raise AccessDenied("the proxy, or the rule, names another resource than the verifier configuration")
@@ -71,21 +63,28 @@ class Judge:
             doubts.append(
                 "no key of the issuer is known: its JWK Set is away, or holds none for these tokens; see the log"
             )
-        return [*doubts, *self._age_problems(status)] or ["the sidecar is about to stop"]
+        return [*doubts, *self.staleness_problems()] or ["the sidecar is about to stop"]
 
-    def staleness_warnings(self) -> list[str]:
-        """Return what is wrong although tokens are judged: what is known is too old, and --fail-open was said."""
-        return self._age_problems(self.verifier.status())
-
-    def knowledge_age(self) -> bytes:
-        """Return how many seconds ago all that was revoked was known here, with 3 decimals; `unknown` at first."""
-        seconds = self.verifier.status().staleness_seconds
-        return UNKNOWN_AGE if math.isinf(seconds) else b"%.3f" % seconds
-
-    def _age_problems(self, status: Status) -> list[str]:
-        age = status.staleness_seconds
+    def staleness_problems(self) -> list[str]:
+        """Return in what way the knowledge is too old; tokens are judged by it even so when --fail-open was said."""
+        age = self.verifier.staleness_seconds()
         if age <= self.max_staleness_seconds:
             return []
         if math.isinf(age):
             return ["the revocation feed has not answered yet: see the log"]
         return [f"the revocation feed last answered {age:.0f} s ago, longer than --max-staleness allows"]
+
+    def knowledge_age(self) -> bytes:
+        """Return how many seconds ago all that was revoked was known here, with 3 decimals; `unknown` at first."""
+        seconds = self.verifier.staleness_seconds()
+        return UNKNOWN_AGE if math.isinf(seconds) else b"%.3f" % seconds
+
+
+async def _judged(verifier: Verifier, token: str) -> VerifiedToken:
+    """Return a token that is good now, with refusals as the errors of `core/errors.py`."""
+    try:
+        return await verifier.verify(token)
+    except CannotVerify as unknown:
+        raise TemporarilyUnavailable(unknown.reason) from None
+    except Refusal as refusal:
+        raise InvalidToken(refusal.reason) from None

@@ -50,8 +50,7 @@ class Reload:
 
     async def _reload(self) -> None:
         sources = self._read()
-        verifier, present = sources.verifier, self._judge.verifier
-        await verifier.start()  # closed by whoever replaces it, or by `serve`
+        present, verifier = self._judge.verifier, await sources.start()  # closed by whoever replaces it, or by `serve`
         if _knows_less(verifier.status(), present.status()):
             await verifier.aclose()
             raise ConfigurationError(

@@ -65,8 +65,7 @@ async def serve(options: Options, sources: Sources, address: Address, *, reload_
 async def _judging(options: Options, sources: Sources) -> AsyncIterator[Judge]:
     """Start the verifier; close whichever is there in the end."""
     messages = VerifierMessages()
-    judge = Judge(sources.verifier, max_staleness_seconds=options.max_staleness_seconds)
-    await judge.verifier.start()
+    judge = Judge(await sources.start(), max_staleness_seconds=options.max_staleness_seconds)
     try:
         messages.start()
         yield judge
@@ -111,7 +110,7 @@ async def _watch(judge: Judge) -> None:
     log = structlog.get_logger()
     told = False
     while True:
-        doubts, losses = judge.doubts(), judge.staleness_warnings()
+        doubts, losses = judge.doubts(), judge.staleness_problems()
         if (doubts or losses) and not told:
             event = "sidecar.not_ready" if doubts else "sidecar.judging_by_old_knowledge"
             log.error(event, reason="; ".join(doubts or losses))

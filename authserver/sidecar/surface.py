@@ -29,20 +29,20 @@ def build_surface(judge: Judge, *, rules: Rules | None, metrics: Metrics, draini
     async def readiness() -> list[str]:
         return [*([DRAINING] if draining() else []), *judge.doubts()]
 
-    forward_auth = ForwardAuthEndpoint(check=judge.identity, rules=rules)
+    forward_auth, nothing = ForwardAuthEndpoint(check=judge.identity, rules=rules), _Nothing()
     table: list[tuple[str, str, Endpoint]] = [
         (FORWARD_AUTH_PATH, "forward_auth", forward_auth),
         (INTROSPECTION_PATH, "introspect", IntrospectionEndpoint(judge=judge)),
         (JWKS_PATH, "jwks", JwksEndpoint(judge=judge)),
         ("/health/live", "live", LiveEndpoint()),
-        ("/health/ready", "ready", ReadyEndpoint(check=readiness, losses=judge.staleness_warnings)),
+        ("/health/ready", "ready", ReadyEndpoint(check=readiness, losses=judge.staleness_problems)),
         ("/metrics", "metrics", MetricsEndpoint(metrics=metrics)),
     ]
     return FrontDoor(
         table={path.encode(): (name, endpoint) for path, name, endpoint in table},
         prefixes={
             f"{FORWARD_AUTH_PATH}/".encode(): ("forward_auth", forward_auth.below),
-            b"/": ("other", _Nothing),
+            b"/": ("other", lambda _: nothing),
         },
         fallback=_not_found,
         metrics=metrics,
@@ -54,8 +54,7 @@ def build_surface(judge: Judge, *, rules: Rules | None, metrics: Metrics, draini
 class _Nothing:
     """What is behind every other path, whatever the method."""
 
-    def __init__(self, method: str, path: bytes) -> None:  # noqa: ARG002 - what the front door gives
-        self.methods = frozenset({method})
+    methods = None
 
     async def __call__(self, request: Request) -> Answer:  # noqa: ARG002 - an Endpoint
         raise NotFound

@@ -34,8 +34,8 @@ _GONE = Answer(499, b"")  # never sent: the line in the log for a client that hu
 
 #: Paths by name: what the log and the metrics call them.
 Table = Mapping[bytes, tuple[str, Endpoint]]
-#: Prefixes that end with a slash, by name: what makes an endpoint of a method and of the raw path from that slash on.
-Prefixes = Mapping[bytes, tuple[str, Callable[[str, bytes], Endpoint]]]
+#: Prefixes that end with a slash, by name: what makes an endpoint of the raw path from that slash on.
+Prefixes = Mapping[bytes, tuple[str, Callable[[bytes], Endpoint]]]
 Application = Any  # an ASGI 3 application: async (scope, receive, send)
 
 
@@ -125,7 +125,7 @@ class FrontDoor:
         notes: dict[str, object] = {}
         try:
             address = self._proxies.address(scope)
-            entry = self._table.get(scope["raw_path"]) or self._below(scope["method"], scope["raw_path"])
+            entry = self._table.get(scope["raw_path"]) or self._below(scope["raw_path"])
             if entry is None:
                 name = "admin"
                 status = await self._forward(scope, receive, send, request_id)
@@ -159,10 +159,10 @@ class FrontDoor:
         finally:
             current_request_id.reset(context)
 
-    def _below(self, method: str, raw_path: bytes) -> tuple[str, Endpoint] | None:
+    def _below(self, raw_path: bytes) -> tuple[str, Endpoint] | None:
         for prefix, (name, endpoint_for) in self._prefixes.items():
             if raw_path.startswith(prefix):
-                return name, endpoint_for(method, raw_path[len(prefix) - 1 :])
+                return name, endpoint_for(raw_path[len(prefix) - 1 :])
         return None
 
     def _headers(self, request_id: str) -> Fields:
@@ -171,8 +171,9 @@ class FrontDoor:
     async def _answer(self, endpoint: Endpoint, request: Request, request_id: str) -> Answer:
         """Return the endpoint's answer, or the error that it raised in its wire form."""
         try:
-            if request.method not in endpoint.methods:
-                raise MethodNotAllowed(", ".join(sorted(endpoint.methods)))  # noqa: TRY301
+            methods = endpoint.methods
+            if methods is not None and request.method not in methods:
+                raise MethodNotAllowed(", ".join(sorted(methods)))  # noqa: TRY301
             return await endpoint(request)
         except ClientGone:
             return _GONE

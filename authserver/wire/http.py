@@ -123,9 +123,11 @@ class Answer:
 
 
 class Endpoint(Protocol):
-    """One address of the server. `methods` is the value of its Allow header, for example `GET, HEAD`."""
+    """One address of the server."""
 
-    methods: frozenset[str]
+    @property
+    def methods(self) -> frozenset[str] | None:
+        """Return the methods that it answers, as its Allow header lists them (RFC 9110 §10.2.1); None for all."""
 
     async def __call__(self, request: Request) -> Answer:
         """Answer one request; raise an error of the table in `core/errors.py` for everything else."""

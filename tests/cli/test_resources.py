@@ -99,7 +99,9 @@ def test_refusals(cli: CommandLine) -> None:
     taken = cli.refusal("resources", "create", "--identifier", API)
     assert taken == f"Error: {API} exists already; to change it: authserver resources update {API}"
     assert "--identifier 'no uri': " in cli.refusal("resources", "create", "--identifier", "no uri")
-    assert "--server: no client 'nobody' (authserver clients create makes one)" in cli.refusal("resources", "update", API, "--server", "nobody")
+    assert "--server: no client 'nobody' (authserver clients create makes one)" in cli.refusal(
+        "resources", "update", API, "--server", "nobody"
+    )
     line = cli.refusal("resources", "create", "--identifier", "urn:b", "--scope", "a includes b")
     assert line == "Error: --scope: 'a' includes 'b', which is no scope of this resource"
     assert "--scope: one name occurs twice" in cli.refusal("resources", "update", API, "--scope", "a a")

@@ -41,7 +41,7 @@ def ask(
     endpoint = ForwardAuthEndpoint(check=check)
     headers = [(b"authorization", b"Bearer token"), *([] if uri is None else [(b"x-forwarded-uri", uri)])]
     request = Request("GET", headers, query, receive, "192.0.2.1", {})
-    return asyncio.run((endpoint if below is None else endpoint.below("GET", below))(request))
+    return asyncio.run((endpoint if below is None else endpoint.below(below))(request))
 
 
 def test_knowledge_without_an_age() -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,10 +136,10 @@ def start_sidecar(
         yield sidecar
 
 
-def refused_start(*arguments: str, **settings: str) -> tuple[int, list[str]]:
+def refused_start(*arguments: str, program: Sequence[str] = (AUTHSERVER,), **settings: str) -> tuple[int, list[str]]:
     """Run a sidecar that must not start; return its exit code and the lines that it says."""
     done = subprocess.run(
-        [AUTHSERVER, "sidecar", *arguments],
+        [*program, "sidecar", *arguments],
         env=sidecar_environment(**settings),
         capture_output=True,
         text=True,

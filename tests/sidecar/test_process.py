@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,28 @@ import pytest
 from tests.conformance.forge import Forge
 from tests.redis_server import wait_for
 from tests.resource_server.deployment import RESOURCE, Deployment
-from tests.sidecar.beside import RunningSidecar, refused_start, sidecar_files, start_sidecar
+from tests.resource_server.scripted import scripted
+from tests.sidecar.beside import RunningSidecar, refused_start, scripted_files, sidecar_files, start_sidecar
 
 MAX_RSS_BYTES = 60 * 1000 * 1000
 #: 7 MB below the 64 MiB of the manifest.
 MAX_ANONYMOUS_BYTES = 60 * 1000 * 1000
+#: The program, on a system that has no thread for a verifier.
+WITHOUT_THREADS = """
+import threading
+from authserver.__main__ import main
+from authserver.resource_server.source import THREAD_NAME
+
+start = threading.Thread.start
+
+def refuse(thread):
+    if thread.name == THREAD_NAME:
+        raise RuntimeError("can't start new thread")
+    start(thread)
+
+threading.Thread.start = refuse
+main()
+"""
 HEAVY = ("pydantic.", "sqlalchemy.", "aiosqlite.", "alembic.", "starlette.", "redis.", "asyncpg.", "authlib.", "rich.")
 
 
@@ -45,6 +63,14 @@ def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     for line, start in zip(lines, (*starts, "--config"), strict=True):
         assert line.startswith(start)
         assert "canary" not in line
+
+
+def test_a_system_without_threads(tmp_path: Path) -> None:
+    """A verifier that cannot start is one line with the reason, not a failure to be reported."""
+    with scripted() as server:
+        files = scripted_files(tmp_path, server)
+        code, lines = refused_start(*files, "--listen", "127.0.0.1:0", program=(sys.executable, "-c", WITHOUT_THREADS))
+    assert (code, lines) == (1, ["Error: The verifier cannot start: no thread can be started"])
 
 
 @pytest.mark.parametrize(

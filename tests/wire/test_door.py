@@ -28,7 +28,7 @@ class Endpoint:
     """An endpoint that raises what it is given, or answers."""
 
     error: BaseException | None = None
-    methods: frozenset[str] = frozenset({"GET", "POST"})
+    methods: frozenset[str] | None = frozenset({"GET", "POST"})
 
     async def __call__(self, request: Request) -> Answer:
         """Raise from the bottom of a call with the canary among its values."""
@@ -45,11 +45,11 @@ class Exchange:
     door: FrontDoor
     sent: list[MutableMapping[str, Any]] = field(default_factory=list)
 
-    def ask(self, path: bytes, *headers: tuple[bytes, bytes], peer: str = "127.0.0.1") -> Exchange:
-        """Send a GET request."""
+    def ask(self, path: bytes, *headers: tuple[bytes, bytes], peer: str = "127.0.0.1", method: str = "GET") -> Exchange:
+        """Send one request."""
         scope = {
             "type": "http",
-            "method": "GET",
+            "method": method,
             "path": path.decode("latin-1"),
             "raw_path": path,
             "query_string": CANARY.encode(),
@@ -178,6 +178,16 @@ def test_client_that_left(log: Callable[[], str]) -> None:
     assert "request.failed" not in text
 
 
+@pytest.mark.parametrize(
+    ("methods", "status", "allow"),
+    [(frozenset({"POST", "GET"}), 405, b"GET, POST"), (frozenset(), 405, b""), (None, 200, None)],
+)
+def test_methods(methods: frozenset[str] | None, status: int, allow: bytes | None) -> None:
+    """RFC 9110 §15.5.6: what an endpoint does not answer is 405 with those that it does; None answers all."""
+    exchange = door(Endpoint(methods=methods)).ask(b"/x", method="BREW")
+    assert (exchange.status, exchange.headers.get(b"allow")) == (status, allow)
+
+
 @pytest.mark.parametrize("path", [b"/%78", b"/x/%2e%2e/x", b"/a/b/c/%2F", b"/a/b/c/%5c", b"/a/b/c/%00", b"/%61/b/c/d"])
 def test_second_spellings(path: bytes) -> None:
     """HTTP-10: escapes that spell a fixed name or hide a separator reach neither endpoint nor application."""
@@ -198,10 +208,10 @@ def test_second_spellings(path: bytes) -> None:
 )
 def test_prefixes(path: bytes, below: bytes | None) -> None:
     """HTTP-10: an endpoint below a prefix gets the raw rest of the path, and the prefix too has one spelling."""
-    asked: list[tuple[str, bytes]] = []
+    asked: list[bytes] = []
 
-    def endpoint_for(method: str, rest: bytes) -> Endpoint:
-        asked.append((method, rest))
+    def endpoint_for(rest: bytes) -> Endpoint:
+        asked.append(rest)
         return Endpoint()
 
     prefixes = {b"/x/": ("below", endpoint_for)}
@@ -213,7 +223,7 @@ def test_prefixes(path: bytes, below: bytes | None) -> None:
         proxies=TrustedProxies(),
     )
     Exchange(made).ask(path)
-    assert asked == ([("GET", below)] if below is not None else [])
+    assert asked == ([below] if below is not None else [])
 
 
 @pytest.mark.parametrize(
