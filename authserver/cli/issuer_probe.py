@@ -6,11 +6,11 @@ import json
 import threading
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
+from authserver.core.connection import is_loopback
 from authserver.core.json_value import Json
 
 TIMEOUT_SECONDS = 3.0
@@ -44,7 +44,7 @@ def metadata_url(issuer: str) -> str:
 
 def _fetch(issuer: str) -> Look:
     # A proxy cannot reach our own loopback interface.
-    opener = build_opener(*([ProxyHandler({})] if _is_loopback(urlsplit(issuer).hostname or "") else []))
+    opener = build_opener(*([ProxyHandler({})] if is_loopback(urlsplit(issuer).hostname or "") else []))
     request = Request(metadata_url(issuer), headers={"Accept": "application/json"})  # noqa: S310 - settings allow http(s)
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
@@ -57,13 +57,6 @@ def _fetch(issuer: str) -> Look:
         return Look(failure=str(error.reason))
     except (OSError, ValueError) as error:
         return Look(failure=type(error).__name__)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _seconds(date: str | None) -> int | None:

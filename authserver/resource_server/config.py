@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from authserver.core.connection import is_loopback
 from authserver.core.errors import ConfigurationError
 from authserver.core.json_value import Json
 from authserver.core.resource import SigningAlg
@@ -199,7 +199,7 @@ def is_safe_url(url: str, *, allow_http: bool) -> bool:
         return False
     if not host or parts.username is not None or parts.fragment:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and (allow_http or _is_loopback(host)))
+    return parts.scheme == "https" or (parts.scheme == "http" and (allow_http or is_loopback(host)))
 
 
 def _is_identifier(text: str) -> bool:
@@ -229,10 +229,3 @@ def _secret(key: Json) -> tuple[str, bytes]:
         return kid, decode_segment(encoded.encode())
     except (UntrustedToken, ValueError):
         return "", b""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -91,10 +91,10 @@ class Connection:
             prepared = self if self.ssl_context else replace(self, ssl_context=_system_trust())
             prepared.client()  # connects to nobody
         except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
-            reason = f": {error}" if isinstance(error, ImportError) else ""  # others may repeat a proxy's password
-            raise ConfigurationError(
-                "HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE or SSL_CERT_DIR: cannot be used"
-                f" ({type(error).__name__}{reason}); mend or unset them."
+            is_socks = isinstance(error, ImportError)
+            reason = "SOCKS needs pip install 'httpx2[socks]'" if is_socks else type(error).__name__
+            raise ConfigurationError(  # the error's text may hold the password of a proxy
+                f"HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE or SSL_CERT_DIR: cannot be used ({reason}); mend or unset them."
             ) from None
         return prepared
 

@@ -36,7 +36,7 @@ _SECONDS = re.compile(r"[0-9]{1,1000}")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, read whole: when by the world's clock, and what it says itself of that and of another try."""
+    """An HTTP answer, read whole: when it was seen, by the system's clock, and its fields Date and Retry-After."""
 
     status: int
     body: bytes = field(repr=False)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from authserver.core.text_file import MAX_SECRET_FILE_BYTES, UnreadableFile, read_secret
 from authserver.token_client.errors import TokenUnavailable
+
+_SURROGATE = re.compile("[\ud800-\udfff]")  # what the environment holds for a byte that is not UTF-8
 
 #: Returns the secret as it is now; raises TokenUnavailable when it cannot be had.
 SecretSource = Callable[[], str]
@@ -44,6 +47,6 @@ def _called(function: Callable[[], str]) -> str:
 
 
 def _checked(text: str, error: type[ValueError | TokenUnavailable]) -> str:
-    if not text or len(text) > MAX_SECRET_FILE_BYTES:
-        raise error("the client secret is empty or too long")
+    if not text or len(text) > MAX_SECRET_FILE_BYTES or _SURROGATE.search(text):
+        raise error("the client secret is empty, too long, or no text that can be sent")
     return text

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 import httpx2
 
-from authserver.core.connection import reason_against
+from authserver.core.connection import connection_problem
 from authserver.token_client.access_token import Token
 from authserver.token_client.client_secret import secret_source
 from authserver.token_client.fetch import Fetcher, Server
@@ -52,7 +52,7 @@ class ClientCredentials(httpx2.Auth):
         `resource` is the audience asked for (RFC 8707). `origins` limits where the token is sent, by default anywhere
         over https. `ssl_context` is for a private CA. Raises ValueError for what cannot work.
         """
-        if reason := reason_against(timeout_seconds=timeout_seconds, ssl_context=ssl_context):
+        if reason := connection_problem(timeout_seconds=timeout_seconds, ssl_context=ssl_context):
             raise ValueError(reason)
         server = Server(token_endpoint=token_endpoint, issuer=issuer)
         self._name = f"client_id={client_id!r}, server={server.name!r}"

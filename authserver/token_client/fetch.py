@@ -12,7 +12,7 @@ from authserver.token_client.access_token import Token
 from authserver.token_client.answer import token_endpoint_of, token_of
 from authserver.token_client.client_secret import SecretSource
 from authserver.token_client.errors import TokenRefused, TokenUnavailable
-from authserver.token_client.exchange import Exchange
+from authserver.token_client.exchange import Exchange, system_trust
 from authserver.token_client.origin import server_url
 from authserver.token_client.request import TokenRequest
 
@@ -30,11 +30,9 @@ class Server:
             raise ValueError("one of token_endpoint and issuer is needed")
         self.name = str(token_endpoint or issuer)
         self._issuer = issuer
-        self._given = token_endpoint
         self._found: str | None = None
-        if issuer is None:
-            server_url(self.name, "token endpoint")
-        elif server_url(issuer, "issuer").query or "?" in issuer:
+        server_url(self.name, "token endpoint" if issuer is None else "issuer")
+        if issuer is not None and "?" in issuer:
             raise ValueError("the issuer has a query")
 
     def token_endpoint(self, exchange: Exchange) -> str:
@@ -81,7 +79,7 @@ class Fetcher:
         After `invalid_client` the secret is read again, and tried if it is another one.
         """
         if self._ssl_context is None:
-            self._ssl_context = httpx2.create_ssl_context()  # slow: it reads all authorities
+            self._ssl_context = system_trust()
         exchange = Exchange(time.monotonic() + self._timeout_seconds, self._ssl_context)
         secret = self._secret()
         try:

@@ -189,7 +189,7 @@ class Keeper:
             self._tell_all()
 
     def _tell_all(self) -> None:
-        """Log what is untold, in one thread at a time: the one that is at it says also what others add."""
+        """Log what is untold, in one thread at a time: that thread also logs what others add meanwhile."""
         while self._untold and self._telling.acquire(blocking=False):
             try:
                 while self._untold:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import ip_address
 
 import httpx2
 
+from authserver.core.connection import is_loopback
 from authserver.token_client.errors import OriginNotAllowed
 
 
@@ -24,16 +24,8 @@ def server_url(text: str, name: str) -> httpx2.URL:
 
 
 def is_private(url: httpx2.URL) -> bool:
-    """Tell whether what is sent there cannot be read on the way."""
+    """Tell whether nobody on the way can read what is sent there."""
     return url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether the host is this machine."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Origins:
@@ -56,7 +48,16 @@ class Origins:
         """Raise OriginNotAllowed when the token must not go there."""
         if not self.allow(url):
             why = "neither https nor this machine" if self._listed is None else "not among `origins`"
-            raise OriginNotAllowed(f"the token is not sent there: {why}")
+            raise OriginNotAllowed(f"no token is sent to {_place(url)}: {why}")
+
+
+def _place(url: str | httpx2.URL) -> str:
+    """Return scheme, host and port; the rest of a URL may hold secrets."""
+    try:
+        parsed = httpx2.URL(url)
+        return f"{parsed.scheme}://{parsed.netloc.decode()}" if parsed.host else "a URL without a host"
+    except (httpx2.InvalidURL, ValueError):
+        return "an invalid URL"
 
 
 def _origin(text: str) -> httpx2.Origin:

@@ -186,8 +186,33 @@ def test_what_is_no_url_of_a_host_gets_no_token(url: str, origins: list[str] | N
 
 
 @pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://user:p4ss@api.example.com:8080/path?key=s3cret", "no token is sent to http://api.example.com:8080: "),
+        ("http://[2001:db8::1]/", r"no token is sent to http://\[2001:db8::1\]: "),
+        ("/orders", "no token is sent to a URL without a host: "),
+        ("https://a\n", "no token is sent to an invalid URL: "),
+    ],
+)
+def test_the_refusal_names_the_origin_and_no_more_of_the_url(url: str, place: str) -> None:
+    """The rest of it may hold secrets."""
+    with pytest.raises(OriginNotAllowed, match=place) as caught:
+        Origins(None).require(url)
+    assert not [secret for secret in ("p4ss", "s3cret") if secret in str(caught.value)]
+
+
+@pytest.mark.parametrize(
     "origin",
-    ["api.example.com", "https://", "https://api.example.com/v1", "ftp://h", "https://u@h", "https://h#", "h t"],
+    [
+        "api.example.com",
+        "https://",
+        "https://api.example.com/v1",
+        "ftp://h",
+        "https://u@h",
+        "https://h#",
+        "h t",
+        "https://h\n",
+    ],
 )
 def test_what_is_no_origin_is_refused_at_once(scripted: ScriptedServer, origin: str) -> None:
     """A path in an origin would promise a limit that is none."""

@@ -10,11 +10,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import httpx2
 import pytest
 
-from authserver.token_client import TokenUnavailable
+from authserver.token_client import ClientCredentials, TokenUnavailable
 from tests.redis_server import wait_for
 from tests.token_client.scripted_server import SECRET, Reply, ScriptedServer, Seen, travel
 
@@ -177,6 +178,37 @@ def test_the_end_of_a_block_waits_for_a_renewal(scripted: ScriptedServer) -> Non
     waiting.join()
     wait_for(lambda: "token-fetch" not in {thread.name for thread in threading.enumerate()}, "the end of the thread")
     assert threading.active_count() <= before + 2  # the scripted server's own
+
+
+async def close_by_task(credentials: ClientCredentials) -> None:
+    """Close as a task does."""
+    await credentials.aclose()
+
+
+@pytest.mark.parametrize(
+    "close", [ClientCredentials.close, lambda credentials: asyncio.run(close_by_task(credentials))]
+)
+def test_what_a_fetch_under_way_brings_is_forgotten_too(
+    scripted: ScriptedServer, close: Callable[[ClientCredentials], None]
+) -> None:
+    """Whoever waits for it still gets the token; later uses begin anew."""
+    go = threading.Event()
+
+    def issue(_: Seen) -> Reply:
+        go.wait(10)
+        return scripted.next_token()
+
+    scripted.issue = issue
+    credentials = scripted.credentials()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(credentials.token)
+        wait_for(lambda: len(scripted.token_requests) == 1, "the request")
+        closing = pool.submit(close, credentials)
+        assert not wait([closing], timeout=0.2).done
+        go.set()
+        closing.result()
+        assert waiting.result().access_token == "token-1"
+    assert credentials.token().access_token == "token-2"
 
 
 def test_requests_is_not_needed(scripted: ScriptedServer) -> None:

@@ -117,7 +117,7 @@ def test_a_file_without_a_secret_is_an_outage(scripted: ScriptedServer, tmp_path
     assert scripted.seen == []
 
 
-@pytest.mark.parametrize("function", [raising, lambda: None, lambda: b"bytes", lambda: ""])
+@pytest.mark.parametrize("function", [raising, lambda: None, lambda: b"bytes", lambda: "", lambda: "\udcff"])
 def test_a_function_without_a_secret_is_an_outage(scripted: ScriptedServer, function: Any) -> None:
     """What it raised may hold anything, so its text is not repeated."""
     with pytest.raises(TokenUnavailable, match="client secret") as caught:

@@ -133,6 +133,7 @@ GOOD: dict[str, Any] = {"client_id": "billing", "client_secret": SECRET, "token_
         ({"client_id": ""}, "client_id"),
         ({"client_id": "a\nb"}, "client_id"),
         ({"client_secret": ""}, "secret"),
+        ({"client_secret": "\udcff"}, "secret"),
         ({"auth_method": "none"}, "auth_method"),
         ({"timeout_seconds": 0}, "timeout"),
         *(({"timeout_seconds": seconds}, "timeout") for seconds in (float("nan"), float("inf"), 1e10, 0.0005)),

@@ -180,6 +180,23 @@ def test_a_stream_is_not_repeated(scripted: ScriptedServer, send: Callable[[Clie
     wait_for(lambda: credentials.token().access_token == "token-2", "the second token")
 
 
+class OneWay(io.BytesIO):
+    """A file that knows where it is and cannot go back."""
+
+    def seek(self, *_: int) -> int:
+        """Fail, as a pipe does."""
+        raise OSError("Illegal seek")
+
+
+def test_a_file_that_cannot_be_rewound_is_not_repeated(scripted: ScriptedServer) -> None:
+    """It is a stream like any other."""
+    scripted.accept_only("token-2")
+    credentials = scripted.credentials()
+    assert requests.post(scripted.url, data=OneWay(b"the body"), auth=credentials, timeout=10).status_code == 401
+    assert len(scripted.resource_requests) == 1
+    wait_for(lambda: credentials.token().access_token == "token-2", "the second token")
+
+
 @pytest.mark.parametrize("send", SENDERS)
 def test_other_refusals_are_left_alone(scripted: ScriptedServer, send: Send) -> None:
     """403, insufficient_scope among them, is not cured by another token."""
