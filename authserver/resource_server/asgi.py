@@ -19,9 +19,9 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping, Seq
 from typing import Any
 
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.bearer import FORM_TYPE, MAX_FORM_BYTES, bearer_token
+from authserver.resource_server.bearer import MAX_FORM_BYTES, bearer_token, is_form, refuse_token_in
 from authserver.resource_server.demands import NO_SCOPES, Gate
-from authserver.resource_server.errors import Refusal
+from authserver.resource_server.errors import CannotVerify, Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
 from authserver.resource_server.verifier import Verifier
@@ -29,8 +29,8 @@ from authserver.resource_server.verifier import Verifier
 #: Where the scope has the Caller.
 CALLER = "authserver"
 
-_FORM = FORM_TYPE.encode()
 _POLICY_VIOLATION = 1008  # RFC 6455 §7.4.1
+_STARTED = "lifespan.startup.complete"
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -90,7 +90,7 @@ class ResourceServer:
         headers = scope.get("headers")
         if not isinstance(headers, list):  # some servers give what can be read once
             headers = scope["headers"] = list(headers or ())
-        form = FormBody(receive) if _has_form(scope.get("method"), headers) else None
+        form = FormBody(receive) if is_form(scope.get("method"), headers) else None
         caller = scope[CALLER] = Caller(self._verifier, self._resource, headers, scope.get("query_string"), form)
         reply = Reply(scope, send)
         try:
@@ -136,16 +136,20 @@ class Caller:
     ) -> VerifiedToken:
         """Return the access token if it is good now and has these scopes; raise a Refusal.
 
-        Each call checks anew, so a WebSocket may ask again before what it does next.
+        A form is looked at last: whoever shows no good token is told so before the body has come. Each call checks
+        anew, so a WebSocket may ask again before what it does next.
         """
         if not self._bearer:
             self._bearer = bearer_token(
                 [value.decode("latin-1") for name, value in self._headers if name == b"authorization"],
                 query=self._query.decode("latin-1") if self._query else "",
-                form="" if self._form is None else await self._form.beginning(),
             )
-        self.token = await self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)
-        return self.token
+        token = await self._verifier.verify(self._bearer, all_of=all_of, any_of=any_of)
+        if self._form is not None:
+            refuse_token_in(await self._form.beginning())
+            self._form = None
+        self.token = token
+        return token
 
     def answer(self, refusal: Refusal) -> Answer:
         """Return what a refused request is answered with."""
@@ -223,7 +227,8 @@ class Lifespan:
         self._receive = receive
         self._send = send
         self._first: Message | None = None
-        self._answered = False
+        self._answer = ""
+        self._is_ending = False
         self._closed = False
 
     async def run(self, app: App, scope: Scope) -> None:
@@ -234,6 +239,8 @@ class Lifespan:
         except ConfigurationError as error:
             await self._send({"type": "lifespan.startup.failed", "message": str(error)})
             return
+        except CannotVerify as refusal:
+            _log.error("the verifier cannot start with the application, the first token tries again: %s", refusal)
         try:
             await self._run(app, scope)
         finally:
@@ -243,22 +250,27 @@ class Lifespan:
         try:
             await app(scope, self._replay, self._pass_on)
         except Exception:
-            if self._answered or self._first is None:  # it has begun to start, and failed
+            if self._answer or self._first is None:  # it has begun to start, and failed
                 raise
             _log.info("the application has no lifespan, the verifier has one", exc_info=True)
-        if not self._answered:
-            await self._send({"type": "lifespan.startup.complete"})
-            await self._receive()
+        if not self._answer:
+            await self._pass_on({"type": _STARTED})
+        if self._answer == _STARTED:  # it has returned, and is served all the same
+            if not self._is_ending:
+                await self._receive()
             await self._pass_on({"type": "lifespan.shutdown.complete"})
 
     async def _replay(self) -> Message:
         message, self._first = self._first, None
-        return await self._receive() if message is None else message
+        if message is None:
+            message = await self._receive()
+            self._is_ending = True
+        return message
 
     async def _pass_on(self, message: Message) -> None:
         """Send on what the application says. The verifier ends before the last message: the server may exit then."""
-        self._answered = True
-        if message["type"] != "lifespan.startup.complete":
+        self._answer = message["type"]
+        if self._answer != _STARTED:
             await self._close()
         await self._send(message)
 
@@ -277,12 +289,6 @@ def _route_path(scope: Scope) -> str:
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(f"{root}/") else path
-
-
-def _has_form(method: str | None, headers: Headers) -> bool:
-    if method in ("GET", "HEAD", None):  # a WebSocket has none
-        return False
-    return any(name == b"content-type" and value.lower().startswith(_FORM) for name, value in headers)
 
 
 async def _send_answer(send: Send, answer: Answer, *, kind: str = "http.response") -> None:

@@ -10,9 +10,9 @@ It holds `config` and the other arguments of `ThreadVerifier.from_config`, and, 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from functools import cache, wraps
-from io import SEEK_END, BytesIO, RawIOBase
-from typing import Any, cast
+from functools import cache, partial, wraps
+from io import BufferedReader
+from typing import Any, BinaryIO, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
@@ -22,13 +22,13 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from authserver.core.errors import ConfigurationError
-from authserver.resource_server.bearer import MAX_FORM_BYTES
+from authserver.resource_server.bearer import MAX_FORM_BYTES, is_form
 from authserver.resource_server.demands import Gate, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
 from authserver.resource_server.verifier import ThreadVerifier
-from authserver.resource_server.wsgi import CALLER, Caller, is_form, length_of
+from authserver.resource_server.wsgi import CALLER, Beginning, Caller, FormBody
 
 SETTING = "AUTHSERVER_RESOURCE_SERVER"
 
@@ -160,56 +160,30 @@ def _caller(request: HttpRequest) -> Caller:
     return caller
 
 
-def _form(request: HttpRequest) -> str:
-    """Return a short urlencoded body, and leave the request as if nobody had looked.
+def _form(request: Any) -> Beginning | None:
+    """Return how to look at the beginning of a form, and leave the request as if nobody looked; None for what is none.
 
-    That is why `request.body` is not asked: it reads any length, and raises where it is too much for it.
+    That is why `request.body` is not asked: it reads any length, and raises where it is too much for it. Nor may the
+    caller refer to the request, which refers to the caller.
     """
     stream = getattr(request, "_stream", None)
-    if stream is None or not is_form(request.META.get("CONTENT_TYPE", "")):
-        return ""
-    return (_look(stream) if stream.seekable() else _take(request, stream)).decode("latin-1")
+    if stream is None or not is_form(request.method, request.META.get("CONTENT_TYPE", "")):
+        return None
+    if request._read_started:  # noqa: SLF001 - Django has no other way
+        return partial(_look, stream) if stream.seekable() else None
+    form = FormBody(stream)
+    request._stream = BufferedReader(form)  # noqa: SLF001 - Django has no other way
+    return form.beginning
 
 
-def _look(stream: Any) -> bytes:
-    """Return a short body that has come already (ASGI), whatever length was announced."""
+def _look(stream: BinaryIO) -> str:
+    """Return the beginning of a body that another middleware has read, wholly or in part."""
     position = stream.tell()
     try:
-        if stream.seek(0, SEEK_END) > MAX_FORM_BYTES:
-            return b""
         stream.seek(0)
-        return cast("bytes", stream.read())
+        return stream.read(MAX_FORM_BYTES).decode("latin-1")
     finally:
         stream.seek(position)
-
-
-def _take(request: Any, stream: Any) -> bytes:
-    """Return a short body from the connection (WSGI), and put back what came of it."""
-    length = length_of(str(request.META.get("CONTENT_LENGTH", "")))
-    if not length or length > MAX_FORM_BYTES or request._read_started:  # noqa: SLF001 - Django has no other way
-        return b""
-    body = b""
-    try:
-        body = stream.read(length)
-    except OSError as error:
-        again: RawIOBase | BytesIO = _Broken(error)
-    else:
-        again = BytesIO(body)
-    request._stream = again  # noqa: SLF001 - Django has no other way
-    return body
-
-
-class _Broken(RawIOBase):
-    """A body that did not come: whoever reads it is told so, as if nobody had tried before."""
-
-    def __init__(self, error: OSError) -> None:
-        self._error = error
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, _: object) -> int:
-        raise self._error
 
 
 def _setting() -> dict[str, Any]:

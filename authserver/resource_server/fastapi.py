@@ -1,11 +1,13 @@
 """For FastAPI, beside the middleware of `asgi.py`: a dependency that the OpenAPI document shows as a bearer token.
 
-from authserver.resource_server.fastapi import ResourceServer, require
+    from authserver.resource_server.fastapi import ResourceServer, require
 
-app.add_middleware(ResourceServer, verifier=Verifier.from_config(…))
+    app.add_middleware(ResourceServer, verifier=Verifier.from_config(…))
 
-@app.get("/orders")
-async def orders(token: Annotated[VerifiedToken, Depends(require("read"))]) -> …
+    @app.get("/orders")
+    async def orders(token: Annotated[VerifiedToken, Depends(require("read"))]) -> Orders: …
+
+A refusal is answered wherever the middleware stands, as that of `starlette.py` is.
 """
 
 # Without `from __future__ import annotations`: FastAPI reads those of a callable object as they stand.

@@ -1,13 +1,15 @@
 """For Flask, beside the middleware of `wsgi.py`: what a view asks of its caller.
 
-from authserver.resource_server.flask import ResourceServer, current_token, require
+    from authserver.resource_server.flask import ResourceServer, current_token, require
 
-app.wsgi_app = ResourceServer(app.wsgi_app, verifier=ThreadVerifier.from_config(…))
+    app.wsgi_app = ResourceServer(app.wsgi_app, verifier=ThreadVerifier.from_config(…))
 
-@app.get("/orders")
-@require("read")
-def orders():
-    return orders_of(current_token.client_id)
+    @app.get("/orders")
+    @require("read")
+    def orders():
+        return orders_of(current_token.client_id)
+
+`current_token` is the token that `require` has let in.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
 """For Starlette, beside the middleware of `asgi.py`: what a route asks of its caller.
 
-from authserver.resource_server.starlette import ResourceServer, require
+    from authserver.resource_server.starlette import ResourceServer, require
 
-app.add_middleware(ResourceServer, verifier=Verifier.from_config(…))
-reads = require("read")
+    app.add_middleware(ResourceServer, verifier=Verifier.from_config(…))
+    reads = require("read")
 
-async def endpoint(request: Request) -> Response:
-    token = await reads(request)
+    async def endpoint(request: Request) -> Response:
+        token = await reads(request)
+
+A refusal is answered wherever the middleware stands: in what is mounted below it, too.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from itertools import chain, islice
 from types import GeneratorType
 from typing import Any, Protocol
 
-from authserver.resource_server.bearer import FORM_TYPE, MAX_FORM_BYTES, bearer_token
+from authserver.resource_server.bearer import MAX_FORM_BYTES, bearer_token, is_form, refuse_token_in
 from authserver.resource_server.demands import NO_SCOPES, Gate
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
@@ -35,6 +35,16 @@ _MAX_LENGTH_DIGITS = 18
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+#: Returns the first 64 KB of a form, as soon as they have come.
+Beginning = Callable[[], str]
+
+
+class Input(Protocol):
+    """What is read of `wsgi.input`."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return as many bytes, or fewer at the end."""
 
 
 class ResourceServer:
@@ -73,7 +83,7 @@ class ResourceServer:
         path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
         if path.startswith(WELL_KNOWN) and (answer := self._resource.own_answer(environ["REQUEST_METHOD"], path)):
             return _respond(answer, environ, start_response)
-        caller = environ[CALLER] = Caller(self._verifier, self._resource, environ, form=_beginning_of_form(environ))
+        caller = environ[CALLER] = Caller(self._verifier, self._resource, environ, form=_form(environ))
         start = Start(start_response)
         try:
             if (demand := self._gate.demand(path)) is not None:
@@ -92,8 +102,10 @@ class Caller:
 
     __slots__ = ("_authorization", "_bearer", "_form", "_query", "_resource", "_verifier", "token")
 
-    def __init__(self, verifier: ThreadVerifier, resource: ProtectedResource, environ: Environ, *, form: str) -> None:
-        """`form` is the beginning of a urlencoded body."""
+    def __init__(
+        self, verifier: ThreadVerifier, resource: ProtectedResource, environ: Environ, *, form: Beginning | None
+    ) -> None:
+        """`form` returns the beginning of the body, if it is a form."""
         self.token: VerifiedToken | None = None
         self._verifier = verifier
         self._resource = resource
@@ -104,15 +116,21 @@ class Caller:
 
     def require(self, all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES) -> VerifiedToken:
         """Return the access token if it is good now and has these scopes; raise a Refusal."""
-        self.token = self._verifier.verify(self._bearer_token(), all_of=all_of, any_of=any_of)
-        return self.token
+        token = self._verifier.verify(self._bearer_token(), all_of=all_of, any_of=any_of)
+        if self._form is not None:
+            self._search(self._form)
+        self.token = token
+        return token
 
     async def require_async(
         self, all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES
     ) -> VerifiedToken:
         """Do the same for a view that runs in an event loop: whatever it waits for, it takes no thread."""
-        self.token = await self._verifier.verify_async(self._bearer_token(), all_of=all_of, any_of=any_of)
-        return self.token
+        token = await self._verifier.verify_async(self._bearer_token(), all_of=all_of, any_of=any_of)
+        if self._form is not None:  # it has come (ASGI), or the event loop is this request's own (WSGI)
+            self._search(self._form)
+        self.token = token
+        return token
 
     def answer(self, refusal: Refusal) -> Answer:
         """Return what a refused request is answered with."""
@@ -120,8 +138,13 @@ class Caller:
 
     def _bearer_token(self) -> str:
         if not self._bearer:
-            self._bearer = bearer_token(self._authorization, query=self._query, form=self._form)
+            self._bearer = bearer_token(self._authorization, query=self._query)
         return self._bearer
+
+    def _search(self, form: Beginning) -> None:
+        """Look for a second token. Not before the first is good: nobody else may hold up a thread with a body."""
+        refuse_token_in(form())
+        self._form = None
 
 
 class Start:
@@ -163,53 +186,70 @@ class StartedBody:
         self._body.close()
 
 
-def is_form(content_type: str) -> bool:
-    """Tell whether a body of this type is a urlencoded form."""
-    return content_type.lower().startswith(FORM_TYPE)
+class FormBody(io.RawIOBase):
+    """The body of a form: its beginning can be looked at, before the application reads it or after.
 
+    Nothing is read before somebody asks. What breaks while it is looked at breaks for the application, when it reads.
+    """
 
-def length_of(text: str) -> int | None:
-    """Return the value of a Content-Length; None for what is none, or is beyond all that could be sent."""
-    return int(text) if text.isdecimal() and len(text) <= _MAX_LENGTH_DIGITS else None
+    def __init__(self, body: Input, size: int = sys.maxsize) -> None:
+        """`body` ends after `size` bytes, or by itself before that."""
+        self._body = body
+        self._left = size
+        self._seen = bytearray()
+        self._ahead = io.BytesIO()
+        self._failure: Exception | None = None
 
-
-class _Input(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-class _Replay(io.RawIOBase):
-    """A body whose beginning was read already."""
-
-    def __init__(self, beginning: bytes, rest: _Input, rest_bytes: int) -> None:
-        self._beginning = io.BytesIO(beginning)
-        self._rest = rest
-        self._left = rest_bytes
+    def beginning(self) -> str:
+        """Return the first 64 KB, or all that there is; what was read for it is read again by the application."""
+        known = len(self._seen)
+        try:
+            while (wanted := MAX_FORM_BYTES - len(self._seen)) and self._next(wanted):
+                pass
+        except Exception as failure:  # noqa: BLE001 - servers have kinds of their own
+            self._failure, self._left = failure, 0
+        if len(self._seen) > known:
+            self._ahead = io.BytesIO(self._seen[known:])
+        return self._seen.decode("latin-1")
 
     def readable(self) -> bool:
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        chunk = self._beginning.read(len(buffer))
-        if not chunk and self._left:
-            chunk = self._rest.read(min(len(buffer), self._left))
-            self._left -= len(chunk)
+        """Read what comes next."""
+        chunk = self._ahead.read(len(buffer))
+        if not chunk and self._failure is not None:
+            raise self._failure
+        chunk = chunk or self._next(len(buffer))
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
+    def _next(self, size: int) -> bytes:
+        size = min(size, self._left)
+        chunk = self._body.read(size) if size else b""
+        self._left = self._left - len(chunk) if chunk else 0
+        self._seen += chunk[: MAX_FORM_BYTES - len(self._seen)]
+        return chunk
 
-def _beginning_of_form(environ: Environ) -> str:
-    """Return the first 64 KB of a form, and leave the whole for the application."""
-    if not is_form(environ.get("CONTENT_TYPE", "")):
-        return ""
-    size = length_of(environ.get("CONTENT_LENGTH") or "")
+
+def _form(environ: Environ) -> Beginning | None:
+    """Put a FormBody in the place of a form, and return how to look at it; None for what is none, or has no end."""
+    if not is_form(environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", "")):
+        return None
+    size = _length(environ.get("CONTENT_LENGTH") or "")
     if size is None:
         if not environ.get("wsgi.input_terminated"):
-            return ""
+            return None
         size = sys.maxsize
-    body: _Input = environ["wsgi.input"]
-    beginning = body.read(min(size, MAX_FORM_BYTES))
-    environ["wsgi.input"] = io.BufferedReader(_Replay(beginning, body, size - len(beginning)))
-    return beginning.decode("latin-1")
+    form = FormBody(environ["wsgi.input"], size)
+    environ["wsgi.input"] = io.BufferedReader(form)
+    return form.beginning
+
+
+def _length(text: str) -> int | None:
+    """Return the value of a Content-Length; None for what is none, or is beyond all that could be sent."""
+    return int(text) if text.isdecimal() and len(text) <= _MAX_LENGTH_DIGITS else None
 
 
 def _respond(answer: Answer, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

@@ -120,12 +120,22 @@ class Integration:
         assert ask(url, "/read?token=access_token", bearer).status == 200
 
     def test_a_token_in_the_form_is_400(self, deployment: Deployment, url: str) -> None:
-        """RS-06: wherever it stands in the form, and in however many parts that comes."""
-        bearer = deployment.bearer("read") | {"Content-Type": f"{FORM}; charset=utf-8"}
-        for headers in ({"Content-Type": FORM}, bearer):
-            for body in (b"access_token=x", b"a=b&access%5ftoken=x", b"a=" + b"b" * 60_000 + b"&access_token=x"):
-                response = ask(url, "/form", headers, method="POST", body=body)
-                assert (response.status, response.json()["error"]) == (400, "invalid_request")
+        """RS-06: beside the one in the header, wherever it stands in the form, and in however many parts that comes."""
+        headers = deployment.bearer("read") | {"Content-Type": f"{FORM}; charset=utf-8"}
+        for body in (b"access_token=x", b"a=b&access%5ftoken=x", b"a=" + b"b" * 60_000 + b"&access_token=x"):
+            response = ask(url, "/form", headers, method="POST", body=body)
+            assert (response.status, response.json()["error"]) == (400, "invalid_request")
+
+    def test_a_token_in_the_form_alone_is_401(self, url: str) -> None:
+        """RS-06, RFC 6750 §3.1: it is refused as one that is missing, and no error is named."""
+        response = ask(url, "/form", {"Content-Type": FORM}, method="POST", body=b"access_token=x")
+        assert (response.status, response.headers["www-authenticate"]) == (401, f"Bearer {POINTER}")
+
+    def test_the_token_in_the_header_is_judged_before_the_form(self, deployment: Deployment, url: str) -> None:
+        """RS-06: what is wrong with it is the answer, whatever is in the form."""
+        for headers, status in (({"Authorization": "Bearer a.b.c"}, 401), (deployment.bearer("admin"), 403)):
+            response = ask(url, "/form", headers | {"Content-Type": FORM}, method="POST", body=b"access_token=x")
+            assert response.status == status
 
     @pytest.mark.parametrize("size", [0, 1, 64 * 1024 - 2, 64 * 1024, 300_000])
     def test_a_form_without_a_token_arrives_whole(self, deployment: Deployment, url: str, size: int) -> None:

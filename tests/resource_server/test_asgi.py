@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from authserver.resource_server import InvalidToken, Refusal, Verifier
+from authserver.resource_server import InvalidToken, MalformedRequest, Refusal, Verifier
 from authserver.resource_server.asgi import ResourceServer
 from tests.resource_server.deployment import Deployment, ask, serve_asgi
 from tests.resource_server.integration import Integration
@@ -108,7 +108,7 @@ def test_a_wrong_secret_ends_the_start(deployment: Deployment, caplog: pytest.Lo
     asyncio.run(ResourceServer(application, verifier=verifier)(connection.scope, connection.receive, connection.send))
     (failed,) = connection.sent
     assert failed["type"] == "lifespan.startup.failed"
-    assert "the authorization server answers 401" in failed["message"]
+    assert " answers 401: client id or secret is wrong" in failed["message"]
     assert secret not in failed["message"] + caplog.text
 
 
@@ -127,6 +127,81 @@ def test_the_lifespan_of_the_application_is_its_own(deployment: Deployment) -> N
     with serve_asgi(ResourceServer(alive, verifier=verifier), lifespan="on"):
         pass
     assert seen == [("lifespan.startup", True), ("lifespan.shutdown", True)]
+
+
+def test_an_application_that_returns_after_its_start_is_served_with_a_verifier(deployment: Deployment) -> None:
+    """The protocol lets it wait for the end or not: the verifier ends when the server says so."""
+    before = verifier_threads()
+    verifier = deployment.verifier(Verifier)
+    returned = threading.Event()
+
+    async def brief(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await application(scope, receive, send)
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        returned.set()
+
+    with serve_asgi(ResourceServer(brief, verifier=verifier), lifespan="on") as url:
+        assert returned.wait(5)
+        assert ask(url, "/health").status == 200  # the event loop has gone on
+        assert verifier.status().ready
+        assert len(verifier_threads() - before) == 1
+    assert verifier_threads() == before
+
+
+@pytest.mark.parametrize("said", [["lifespan.startup.complete"], ["lifespan.startup.failed"], []])
+@pytest.mark.parametrize("heard", [0, 1, 2])
+def test_the_server_is_always_answered(deployment: Deployment, said: list[str], heard: int) -> None:
+    """However much an application hears and says of the protocol before it returns, nobody waits for more."""
+
+    async def terse(_scope: Any, receive: Any, send: Any) -> None:
+        for number in range(max(heard, len(said))):
+            if number < heard:
+                await receive()
+            for kind in said[number : number + 1]:
+                await send({"type": kind})
+
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    connection = Connection("lifespan", {}, *messages)
+    app = ResourceServer(terse, verifier=deployment.verifier(Verifier))
+    asyncio.run(app(connection.scope, connection.receive, connection.send))
+    start = said or ["lifespan.startup.complete"]
+    end = [] if start == ["lifespan.startup.failed"] else ["lifespan.shutdown.complete"]
+    assert [message["type"] for message in connection.sent] == start + end
+
+
+def test_without_a_thread_to_be_had_the_application_starts_all_the_same(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own start is not skipped, which a server would do that takes an error for a missing lifespan."""
+    verifier = deployment.verifier(Verifier)
+    start = threading.Thread.start
+    clients: list[str] = []
+
+    async def alive(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "lifespan"
+        await receive()
+        monkeypatch.undo()
+        token = deployment.bearer()["Authorization"].removeprefix("Bearer ")
+        clients.append((await verifier.verify(token)).client_id)
+        for word in ("startup", "shutdown"):
+            await send({"type": f"lifespan.{word}.complete"})
+
+    def no_verifier(thread: threading.Thread) -> None:
+        (no_thread if thread.name == "authserver-verifier" else start)(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", no_verifier)
+    connection = Connection("lifespan", {}, {"type": "lifespan.startup"})
+    asyncio.run(ResourceServer(alive, verifier=verifier)(connection.scope, connection.receive, connection.send))
+    assert [message["type"] for message in connection.sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+    assert clients == [deployment.caller["client_id"]]
+    errors = [record for record in caplog.records if "with the application" in record.getMessage()]
+    assert [(error.levelname, error.exc_info) for error in errors] == [("ERROR", None)]
 
 
 def test_everything_can_be_protected(deployment: Deployment) -> None:
@@ -161,6 +236,50 @@ def test_a_form_may_come_in_parts(deployment: Deployment, url: str) -> None:
     parts = [b"a=", b"b" * 70_000, b"c" * 70_000, b"&d=e"]
     response = ask(url, "/form", headers, method="POST", body=parts)
     assert (response.status, response.body) == (200, b"".join(parts))
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"), [("", 401), ("Basic eDp5", 401), ("Bearer a.b.c", 401), ("admin", 403)]
+)
+def test_a_form_is_not_waited_for_without_a_good_token(deployment: Deployment, authorization: str, status: int) -> None:
+    """RS-06: who shows none, or none that will do, is told so at once: none of the body is asked for."""
+    bearer = deployment.bearer("admin") if authorization == "admin" else {"Authorization": authorization}
+    headers = {name: value for name, value in bearer.items() if value} | {"Content-Type": FORM}
+    connection = Connection("http", headers, method="POST")
+    assert connection.run(application, deployment.verifier(Verifier), require="read")[0]["status"] == status
+
+
+def test_a_form_that_breaks_off_is_for_the_application_to_find_out(deployment: Deployment) -> None:
+    """It is called, and receives what came of it and the end of the connection, as without the middleware."""
+    received: list[Any] = []
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        received.extend([await receive(), await receive()])
+        await send({"type": "http.response.start", "status": 400, "headers": []})
+
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"a=", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    connection = Connection("http", deployment.bearer() | {"Content-Type": FORM}, *messages, method="POST")
+    assert connection.run(application, deployment.verifier(Verifier), require="read")[0]["status"] == 400
+    assert received == messages
+
+
+def test_a_token_in_the_form_stays_refused(deployment: Deployment) -> None:
+    """RS-06: an application that asks twice is refused twice, and is never told a token."""
+    seen: list[Any] = []
+
+    async def application(scope: Any, _receive: Any, _send: Any) -> None:
+        for _ in range(2):
+            with pytest.raises(MalformedRequest):
+                await scope["authserver"].require("read")
+            seen.append(scope["authserver"].token)
+
+    message = {"type": "http.request", "body": b"access_token=x"}
+    connection = Connection("http", deployment.bearer() | {"Content-Type": FORM}, message, method="POST")
+    connection.run(application, deployment.verifier(Verifier))
+    assert seen == [None, None]
 
 
 class Connection:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authserver.resource_server import InvalidToken, MalformedRequest, MissingToken, bearer_token
+from authserver.resource_server.bearer import is_form
 
 
 @pytest.mark.parametrize("value", ["Bearer a.b.c", "bearer a.b.c", "BEARER   a.b.c", "Bearer a.b.c  "])
@@ -65,6 +66,22 @@ def test_rs_06_two_headers() -> None:
 def test_rs_06_other_parameters(encoded: str) -> None:
     """RS-06: a parameter that only looks like it is none."""
     assert bearer_token(["Bearer a.b.c"], query=encoded, form=encoded) == "a.b.c"
+
+
+@pytest.mark.parametrize(
+    ("method", "content_type", "expected"),
+    [
+        *[(method, b"application/x-www-form-urlencoded", True) for method in ("POST", "PUT", "PATCH", "DELETE")],
+        *[(method, b"application/x-www-form-urlencoded", False) for method in ("GET", "HEAD", None)],
+        ("POST", b"APPLICATION/X-WWW-Form-Urlencoded; charset=utf-8", True),
+        *[("POST", other, False) for other in (b"", b"text/plain", b"multipart/form-data; boundary=a")],
+    ],
+)
+def test_rs_06_what_is_a_form(method: str | None, content_type: bytes, *, expected: bool) -> None:
+    """RS-06: RFC 6750 §2.2 knows a token in the body of a form, with a method whose body means something."""
+    assert is_form(method, [(b"host", b"a"), (b"content-type", content_type)]) is expected
+    assert is_form(method, content_type.decode()) is expected
+    assert not is_form(method, [])
 
 
 #: The name with each of its letters as it is or escaped, and what can stand around it or only looks like it.

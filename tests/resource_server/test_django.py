@@ -84,6 +84,42 @@ class WholeInThreads(View):
         return who(request)
 
 
+def late(request: HttpRequest) -> HttpResponse:
+    """Ask for a token after the form was parsed, as by the middleware that looks for a CSRF token."""
+    fields = request.POST.dict()
+    request.META["authserver"].require("read")
+    return JsonResponse(fields)
+
+
+def later(request: HttpRequest) -> HttpResponse:
+    """Ask for a token in the middle of the form."""
+    beginning = request.read(9)
+    request.META["authserver"].require("read")
+    return HttpResponse(beginning + request.read())
+
+
+def reads_body(get_response: Any) -> Any:
+    """Stand for a middleware before ours that reads the body whole."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        assert request.body
+        response: HttpResponse = get_response(request)
+        return response
+
+    return middleware
+
+
+def reads_stream(get_response: Any) -> Any:
+    """Stand for a middleware before ours that takes a part of the body for itself."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        assert request.read(2)
+        response: HttpResponse = get_response(request)
+        return response
+
+    return middleware
+
+
 def health(_: HttpRequest) -> HttpResponse:
     """Be well."""
     return HttpResponse("well")
@@ -95,6 +131,8 @@ urlpatterns = [
     path("any", require(any_of=("admin", "write"))(who)),
     path("form", form),
     path("fields", fields),
+    path("late", late),
+    path("later", later),
     path("orders/<owner>", owned),
     path("careless", who),
     path("upload", upload),
@@ -102,6 +140,11 @@ urlpatterns = [
     path("whole", Whole.as_view()),
     path("whole-in-threads", WholeInThreads.as_view()),
 ]
+
+
+def behind(middleware: str) -> Any:
+    """Have another middleware before ours."""
+    return override_settings(MIDDLEWARE=[f"{__name__}.{middleware}", MIDDLEWARE])
 
 
 @contextlib.contextmanager
@@ -123,6 +166,29 @@ class OfDjango(Integration):
         assert ask(url, path).status == 401
         assert ask(url, path, deployment.bearer("admin")).status == 403
         assert ask(url, path, deployment.bearer(), method="DELETE").status == 405
+
+    @pytest.mark.parametrize("path", ["/late", "/later"])
+    def test_a_form_may_be_read_before_a_token_is_required(self, deployment: Deployment, url: str, path: str) -> None:
+        """RS-06: a token in it is found all the same, and the view has the whole."""
+        headers = deployment.bearer() | {"Content-Type": FORM}
+        assert ask(url, path, headers, method="POST", body=b"access_token=x&name=ada").status == 400
+        assert b"ada" in ask(url, path, headers, method="POST", body=b"longer=than-nine&name=ada").body
+        assert ask(url, path, {"Content-Type": FORM}, method="POST", body=b"access_token=x").status == 401
+
+    def test_the_beginning_of_a_long_form_is_looked_at(self, deployment: Deployment, url: str) -> None:
+        """RS-06: its first 64 KB, as everywhere."""
+        headers = deployment.bearer() | {"Content-Type": FORM}
+        body = b"access_token=x&a=" + b"b" * 100_000
+        assert ask(url, "/form", headers, method="POST", body=body).status == 400
+
+    def test_a_middleware_before_ours_may_read_the_form(self, deployment: Deployment) -> None:
+        """RS-06: what it has left in the request is looked at, and left for the view."""
+        headers = deployment.bearer() | {"Content-Type": FORM}
+        with behind("reads_body"), self.served(deployment) as url:
+            assert ask(url, "/form", headers, method="POST", body=b"name=ada").body == b"name=ada"
+            assert ask(url, "/form", headers, method="POST", body=b"access_token=x").status == 400
+        with behind("reads_stream"), self.served(deployment) as url:
+            assert ask(url, "/form", headers, method="POST", body=b"name=ada").body == b"me=ada"
 
 
 class TestWsgi(OfDjango):
@@ -147,7 +213,7 @@ class TestAsgi(OfDjango):
             yield url
 
     def test_a_form_without_a_length_is_looked_at_where_it_is_short(self, deployment: Deployment, url: str) -> None:
-        """RS-06: a chunked form has come whole before Django knows of it; beyond 64 KB it is left alone."""
+        """RS-06: a chunked form has come whole before Django knows of it."""
         headers = deployment.bearer() | {"Content-Type": FORM}
         for body in ([b"access_token=x"], [b"a=b&access_", b"token=x"]):
             assert ask(url, "/form", headers, method="POST", body=body).status == 400
@@ -197,7 +263,27 @@ def test_a_form_that_breaks_off_is_a_failure_for_whoever_reads_it(client: Client
     assert posted("/upload", "7") == "500 Internal Server Error"
 
 
-def posted(path: str, length: str) -> str:
+def test_a_form_is_not_waited_for_without_a_good_token(deployment: Deployment, client: Client) -> None:
+    """RS-06: who shows none, or none that will do, holds up no thread; then the view finds out what is wrong."""
+    assert client is not None
+    Reset.reads = 0
+    assert posted("/form", "7") == "401 Unauthorized"
+    assert posted("/form", "7", "Bearer a.b.c") == "401 Unauthorized"
+    assert posted("/form", "7", deployment.bearer("admin")["Authorization"]) == "403 Forbidden"
+    assert posted("/health", "7") == "200 OK"
+    assert Reset.reads == 0
+    assert posted("/form", "7", deployment.bearer()["Authorization"]) == "500 Internal Server Error"
+    assert Reset.reads == 1
+
+
+def test_a_body_of_get_is_no_form(client: Client, deployment: Deployment) -> None:
+    """RFC 6750 §2.2: it has no meaning, here as in ASGI."""
+    headers = deployment.bearer()
+    response = client.generic("GET", "/read", b"access_token=x", content_type=FORM, headers=headers)
+    assert response.status_code == 200
+
+
+def posted(path: str, length: str, authorization: str = "") -> str:
     """Return the status of a form whose connection breaks."""
     environ = {
         "REQUEST_METHOD": "POST",
@@ -208,6 +294,7 @@ def posted(path: str, length: str) -> str:
         "SERVER_PORT": "80",
         "wsgi.url_scheme": "http",
         "wsgi.input": Reset(),
+        **({"HTTP_AUTHORIZATION": authorization} if authorization else {}),
     }
     said: list[Any] = []
     handler: Any = WSGIHandler()
@@ -218,8 +305,11 @@ def posted(path: str, length: str) -> str:
 class Reset:
     """A connection that its client has reset."""
 
+    reads = 0
+
     def read(self, *_: int) -> bytes:
         """Fail."""
+        Reset.reads += 1
         raise ConnectionResetError
 
     readline = read

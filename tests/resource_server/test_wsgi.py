@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 import threading
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import httpx2
 import pytest
 
-from authserver.resource_server import ThreadVerifier, Verifier, asgi
+from authserver.resource_server import MalformedRequest, ThreadVerifier, Verifier, asgi
 from authserver.resource_server.wsgi import ResourceServer
 from tests.resource_server.deployment import Deployment, ask, serve_wsgi
 from tests.resource_server.integration import Integration
@@ -92,6 +94,165 @@ def test_a_form_without_a_length_is_looked_at_where_the_server_ends_it(
         app(environ, lambda *answer, said=said: said.append(answer))
         assert said[0][0] == status
         assert (body.tell() > 0) is terminated
+
+
+class Body(io.BytesIO):
+    """The body of a request, from a client that goes away at its end."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return what comes, then fail."""
+        self.reads += 1
+        part = super().read(size)
+        if not part:
+            raise ConnectionResetError
+        return part
+
+
+def form(body: io.BytesIO, headers: dict[str, str] | None = None, **more: str) -> dict[str, Any]:
+    """Return the environ of a form that announces 100,000 bytes."""
+    return {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/read",
+        "CONTENT_TYPE": FORM,
+        "CONTENT_LENGTH": "100000",
+        "wsgi.input": body,
+        **{f"HTTP_{name.upper()}": value for name, value in (headers or {}).items()},
+        **more,
+    }
+
+
+def status_of(app: ResourceServer, environ: dict[str, Any]) -> str:
+    """Return how a request is answered."""
+    said: list[Any] = []
+    app(environ, lambda *answer: said.append(answer))
+    return str(said[0][0])
+
+
+def unread(_: Any, start_response: Any) -> list[bytes]:
+    """Answer without a look at the body."""
+    start_response("200 OK", [])
+    return []
+
+
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [("", "401 Unauthorized"), ("Bearer a.b.c", "401 Unauthorized"), ("admin", "403 Forbidden")],
+)
+def test_a_form_is_not_waited_for_without_a_good_token(
+    deployment: Deployment, verifier: ThreadVerifier, authorization: str, status: str
+) -> None:
+    """RS-06: who shows none, or none that will do, holds up no thread with a body that does not come."""
+    body = Body()
+    bearer = deployment.bearer("admin") if authorization == "admin" else {"Authorization": authorization}
+    headers = {name: value for name, value in bearer.items() if value}
+    assert status_of(ResourceServer(unread, verifier=verifier, require="read"), form(body, headers)) == status
+    assert body.reads == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"require": "read", "except_paths": ["/read"]}])
+def test_a_form_is_left_alone_where_no_token_is_required(verifier: ThreadVerifier, options: Any) -> None:
+    """The application may read it or not."""
+    body = Body()
+    assert status_of(ResourceServer(unread, verifier=verifier, **options), form(body)) == "200 OK"
+    assert body.reads == 0
+
+
+@pytest.mark.parametrize("came", [b"", b"a=b", b"a=" + b"b" * 70_000])
+def test_a_form_that_breaks_off_is_for_the_application_to_find_out(
+    deployment: Deployment, verifier: ThreadVerifier, came: bytes
+) -> None:
+    """It is called; it reads what came, and then the failure, as often as it tries."""
+    read: list[bytes] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        read.append(environ["wsgi.input"].read(len(came)))
+        for _ in range(2):
+            with pytest.raises(ConnectionResetError):
+                environ["wsgi.input"].read(1)
+        return unread(environ, start_response)
+
+    app = ResourceServer(application, verifier=verifier, require="read")
+    assert status_of(app, form(Body(came), deployment.bearer())) == "200 OK"
+    assert read == [came]
+
+
+@pytest.mark.parametrize("before", [0, 5, 9_000, 70_000, -1])
+@pytest.mark.parametrize("token", [b"", b"access_token=x&"])
+def test_an_application_may_read_before_it_asks(
+    deployment: Deployment, verifier: ThreadVerifier, before: int, token: bytes
+) -> None:
+    """RS-06: a token that it has read already is found, and it reads each byte once."""
+    body = token + b"a=" + b"0123456789" * 8_000
+    read: list[bytes] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        read.append(environ["wsgi.input"].read(before))
+        try:
+            environ["authserver"].require("read")
+        finally:
+            read.extend(iter(lambda: environ["wsgi.input"].read(7_001), b""))
+        return unread(environ, start_response)
+
+    environ = form(io.BytesIO(body + b"of the next request"), deployment.bearer(), CONTENT_LENGTH=str(len(body)))
+    app = ResourceServer(application, verifier=verifier)
+    assert status_of(app, environ) == ("400 Bad Request" if token else "200 OK")
+    assert b"".join(read) == body
+
+
+def test_a_form_is_read_where_the_server_gives_less_than_was_asked_for(
+    deployment: Deployment, verifier: ThreadVerifier
+) -> None:
+    """RS-06: a name torn in two by such a server is found all the same."""
+
+    class Few(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(min(size or 0, 3))
+
+    environ = form(Few(b"a=b&access_token=x"), deployment.bearer())
+    assert status_of(ResourceServer(unread, verifier=verifier, require="read"), environ) == "400 Bad Request"
+
+
+def test_a_token_in_the_form_stays_refused(deployment: Deployment, verifier: ThreadVerifier) -> None:
+    """RS-06: an application that asks twice is refused twice, and is never told a token."""
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        for _ in range(2):
+            with pytest.raises(MalformedRequest):
+                environ["authserver"].require("read")
+            assert environ["authserver"].token is None
+        assert environ["wsgi.input"].read(14) == b"access_token=x"
+        return unread(environ, start_response)
+
+    app = ResourceServer(application, verifier=verifier)
+    assert status_of(app, form(Body(b"access_token=x"), deployment.bearer())) == "200 OK"
+
+
+def test_a_body_of_get_is_no_form(deployment: Deployment, verifier: ThreadVerifier) -> None:
+    """RFC 6750 §2.2: it has no meaning, in WSGI as in ASGI."""
+    body = Body(b"access_token=x")
+    environ = form(body, deployment.bearer(), REQUEST_METHOD="GET")
+    assert status_of(ResourceServer(unread, verifier=verifier, require="read"), environ) == "200 OK"
+    assert environ["wsgi.input"] is body
+
+
+@pytest.mark.parametrize("respond", [unread, application], ids=["unread", "read"])
+def test_nothing_of_a_form_waits_for_the_garbage_collector(
+    deployment: Deployment, verifier: ThreadVerifier, respond: Callable[..., Any]
+) -> None:
+    """An environ that can be reached from itself would be freed by stopping the whole service now and then."""
+    body = io.BytesIO(b"a=b")
+    environ = form(body, deployment.bearer(), CONTENT_LENGTH="3")
+    assert status_of(ResourceServer(respond, verifier=verifier, require="read"), environ) == "200 OK"
+    freed = weakref.ref(body)
+    gc.collect()
+    gc.disable()
+    try:
+        del body, environ
+        assert freed() is None
+    finally:
+        gc.enable()
 
 
 def test_a_head_request_is_refused_without_a_body(verifier: ThreadVerifier) -> None:
