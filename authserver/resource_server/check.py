@@ -19,7 +19,7 @@ from authserver.jose.compact import open_compact
 from authserver.jose.errors import UntrustedToken
 from authserver.resource_server.claims import not_before, read_claims, read_confirmation
 from authserver.resource_server.config import VerifierConfig
-from authserver.resource_server.demands import NO_SCOPES, scope_names
+from authserver.resource_server.demands import NO_SCOPES, choice_names, scope_names
 from authserver.resource_server.errors import CannotVerify, InsufficientScope, InvalidToken
 from authserver.resource_server.key_set import KeySet, UnknownKey
 from authserver.resource_server.revocations import FeedPage, RevocationCopy
@@ -207,7 +207,8 @@ def require_scopes(token: VerifiedToken, *, all_of: Iterable[str], any_of: Itera
     """
     if all_of is NO_SCOPES and any_of is NO_SCOPES:  # the usual case, which need not be looked at
         return
-    needed, choice = scope_names(all_of), scope_names(any_of)
+    needed = scope_names(all_of)
+    choice = scope_names(any_of) if needed else choice_names(any_of)
     if token.scopes.issuperset(needed) and not (choice and token.scopes.isdisjoint(choice)):
         return
     if not token.scope:

@@ -37,6 +37,17 @@ def scope_names(scopes: Iterable[str]) -> ScopeNames:
     return names
 
 
+def choice_names(any_of: Iterable[str]) -> ScopeNames:
+    """Return scopes one of which is needed; raise as `scope_names` does, and ValueError for an empty list.
+
+    That would let in nobody, or anybody, depending on who reads it. NO_SCOPES is no choice: any token will do.
+    """
+    names = scope_names(any_of)
+    if not names and any_of is not NO_SCOPES:
+        raise ValueError("any_of names no scope: leave it out where any token will do")
+    return names
+
+
 class Gate:
     """What every request must show before the application sees it: scopes, unless its path is exempt."""
 

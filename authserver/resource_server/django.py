@@ -23,7 +23,7 @@ from django.http.response import HttpResponseBase
 
 from authserver.core.errors import ConfigurationError
 from authserver.resource_server.bearer import MAX_FORM_BYTES, is_form
-from authserver.resource_server.demands import Gate, scope_names
+from authserver.resource_server.demands import NO_SCOPES, Gate, choice_names, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.metadata import WELL_KNOWN, Answer, ProtectedResource
 from authserver.resource_server.token import VerifiedToken
@@ -74,13 +74,13 @@ class ResourceServerMiddleware:
             return self._serve_async(request)
         response, demand = self._own_answer(request), self._gate.demand(request.path_info)
         if response is None and demand is not None:
-            response = _refused(_caller(request), demand, ())
+            response = _refused(_caller(request), demand, NO_SCOPES)
         return cast("HttpResponseBase", self._get_response(request)) if response is None else response
 
     async def _serve_async(self, request: HttpRequest) -> HttpResponseBase:
         response, demand = self._own_answer(request), self._gate.demand(request.path_info)
         if response is None and demand is not None:
-            response = await _refused_async(_caller(request), demand, ())
+            response = await _refused_async(_caller(request), demand, NO_SCOPES)
         return cast("HttpResponseBase", await self._get_response(request)) if response is None else response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -96,12 +96,12 @@ class ResourceServerMiddleware:
         return None
 
 
-def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Callable[[View], View]:
+def require(all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES) -> Callable[[View], View]:
     """Return a decorator that lets into a view whose token has these scopes.
 
     `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
     """
-    needed, choice = scope_names(all_of), scope_names(any_of)
+    needed, choice = scope_names(all_of), choice_names(any_of)
 
     def decorate(view: View) -> View:
         @wraps(view)

@@ -20,18 +20,18 @@ from starlette.requests import HTTPConnection
 
 from authserver.resource_server import starlette
 from authserver.resource_server.asgi import ResourceServer
-from authserver.resource_server.demands import ScopeNames, scope_names
+from authserver.resource_server.demands import NO_SCOPES, ScopeNames, choice_names, scope_names
 from authserver.resource_server.token import VerifiedToken
 
 __all__ = ["BearerRequirement", "ResourceServer", "require"]
 
 
-def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> "BearerRequirement":
+def require(all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES) -> "BearerRequirement":
     """Return a dependency that gives the caller's token if it has these scopes; see `starlette.require`.
 
     Those that ask for the same are equal: a request is asked once, and `app.dependency_overrides` finds them.
     """
-    return BearerRequirement(scope_names(all_of), scope_names(any_of))
+    return BearerRequirement(scope_names(all_of), choice_names(any_of))
 
 
 class BearerRequirement(SecurityBase):

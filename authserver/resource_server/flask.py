@@ -22,7 +22,7 @@ import flask
 from flask.typing import ResponseReturnValue
 from werkzeug.local import LocalProxy
 
-from authserver.resource_server.demands import scope_names
+from authserver.resource_server.demands import NO_SCOPES, choice_names, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
 from authserver.resource_server.wsgi import CALLER, Caller, ResourceServer
@@ -33,13 +33,13 @@ P = ParamSpec("P")
 
 
 def require(
-    all_of: Collection[str] = (), *, any_of: Collection[str] = ()
+    all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES
 ) -> Callable[[Callable[P, Any]], Callable[P, ResponseReturnValue]]:
     """Return a decorator that lets into a view whose token has these scopes.
 
     `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
     """
-    needed, choice = scope_names(all_of), scope_names(any_of)
+    needed, choice = scope_names(all_of), choice_names(any_of)
 
     def decorate(view: Callable[P, Any]) -> Callable[P, ResponseReturnValue]:
         @wraps(view)

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket
 
 from authserver.resource_server.asgi import CALLER, Caller, ResourceServer
-from authserver.resource_server.demands import scope_names
+from authserver.resource_server.demands import NO_SCOPES, choice_names, scope_names
 from authserver.resource_server.errors import Refusal
 from authserver.resource_server.token import VerifiedToken
 
@@ -29,12 +29,12 @@ __all__ = ["Requirement", "ResourceServer", "answer_refusal", "require"]
 Requirement = Callable[[HTTPConnection], Awaitable[VerifiedToken]]
 
 
-def require(all_of: Collection[str] = (), *, any_of: Collection[str] = ()) -> Requirement:
+def require(all_of: Collection[str] = NO_SCOPES, *, any_of: Collection[str] = NO_SCOPES) -> Requirement:
     """Return a function that returns the caller's token if it has these scopes, and raises a Refusal otherwise.
 
     `"read write"` or a list: all of them; `any_of`: one of them; nothing: any good token will do.
     """
-    needed, choice = scope_names(all_of), scope_names(any_of)
+    needed, choice = scope_names(all_of), choice_names(any_of)
 
     async def requirement(connection: HTTPConnection) -> VerifiedToken:
         caller: Caller | None = connection.scope.get(CALLER)

@@ -16,6 +16,7 @@ import pytest
 from authserver.core.errors import ConfigurationError
 from authserver.core.identifiers import new_token_id
 from authserver.resource_server.check import Limits, TokenCheck, require_scopes
+from authserver.resource_server.demands import NO_SCOPES
 from authserver.resource_server.errors import InsufficientScope, InvalidToken
 from tests.conformance.forge import b64, badly_signed, encode
 from tests.resource_server.issuer import AUDIENCE, ISSUER, Issuer
@@ -80,7 +81,7 @@ def test_rs_03_without_scope(issuer: Issuer, check: TokenCheck, scope: str | Non
     """RS-03: a token that says nothing of scopes is good, and is 401 as soon as one is asked for."""
     token = check.verify(issuer.mint(None, issuer.claims(scope=scope)))
     assert (token.scope, token.scopes) == ("", frozenset())
-    require_scopes(token, all_of=(), any_of=())
+    require_scopes(token, all_of=(), any_of=NO_SCOPES)
     for demand in ({"all_of": ("read",), "any_of": ()}, {"all_of": (), "any_of": ("read",)}):
         with pytest.raises(InvalidToken):
             require_scopes(token, **demand)

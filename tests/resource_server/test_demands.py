@@ -32,12 +32,25 @@ def test_what_names_no_scopes_is_refused_when_it_is_declared(require: Callable[.
         require(any_of=scopes)
 
 
+@pytest.mark.parametrize("choice", [(), [], "", set(), iter(())])
+def test_a_choice_of_nothing_is_refused(deployment: Deployment, choice: Any) -> None:
+    """`any_of=roles` without any role would let in any good token, if nothing else is asked for."""
+    token = deployment.bearer("read")["Authorization"].removeprefix("Bearer ")
+    with deployment.verifier(ThreadVerifier) as verifier, pytest.raises(ValueError, match="any_of names no scope"):
+        verifier.verify(token, any_of=choice)
+    with deployment.verifier(ThreadVerifier) as verifier:
+        assert verifier.verify(token, all_of="read", any_of=[])
+    for require in REQUIRES:
+        with pytest.raises(ValueError, match="any_of names no scope"):
+            require("read", any_of=choice)
+
+
 @pytest.mark.parametrize("scopes", [False, 0, None, [None], [""], " "])
 def test_what_names_no_scopes_is_refused_when_it_is_asked_for(deployment: Deployment, scopes: Any) -> None:
     """`all_of=settings.get("scopes")` without that setting would let in any good token."""
     token = deployment.bearer("read")["Authorization"].removeprefix("Bearer ")
     with deployment.verifier(ThreadVerifier) as verifier:
-        assert verifier.verify(token, all_of=(), any_of=[])
+        assert verifier.verify(token, all_of=())
         with pytest.raises((TypeError, ValueError)):
             verifier.verify(token, all_of=scopes)
         with pytest.raises((TypeError, ValueError)):
