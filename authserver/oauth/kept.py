@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from authserver.oauth.decision import Decision, DecisionServer, Loaded
 
-MAX_KEPT = 5_000
+MAX_KEPT = 2_000
 MAX_SCOPE_CHARACTERS = 256  # of a question that is kept
 
 

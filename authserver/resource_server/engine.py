@@ -70,12 +70,12 @@ class Engine:
         self._follow_revocations = follow_revocations
         self._introspects = introspects
         self._inherited: Life | None = None
-        self._begin()
+        self._reset()
         if isinstance(source, VerifierConfig):
             self.check = self._check_of(source)
         tell_after_fork(self)
 
-    def _begin(self) -> None:
+    def _reset(self) -> None:
         """Have locks of our own, and no thread yet."""
         self._life: Life | None = None
         self._lock = threading.RLock()  # the handler of a signal may close what its thread is about to start
@@ -89,7 +89,7 @@ class Engine:
         They are kept, not closed: closing its event loop here would deafen the one there.
         """
         self._inherited = self._life
-        self._begin()
+        self._reset()
         if self.check is not None:
             self.check.revocations.version += 1  # the parent's thread may have been in the middle of a page
 
