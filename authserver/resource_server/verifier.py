@@ -28,7 +28,8 @@ class Verifier(BaseVerifier):
     async def start(self) -> None:
         """Start, and wait up to 5 seconds for keys and revocations; raise ConfigurationError when they are refused.
 
-        A server that is away is no reason not to start: until it is back, tokens are answered with CannotVerify.
+        A server that is away is no reason not to start: until it is back, tokens are answered with CannotVerify. That
+        is raised here as well when the system has no thread to give; the first check tries again.
         """
         learnt = asyncio.wrap_future(self._engine.open())
         try:
@@ -70,8 +71,9 @@ class ThreadVerifier(BaseVerifier):
 
     def start(self) -> None:
         """Start, and wait, as that of `Verifier` does."""
+        learnt = self._engine.open()
         try:
-            problem = self._engine.open().result(START_SECONDS)
+            problem = learnt.result(START_SECONDS)
         except concurrent.futures.TimeoutError:
             return
         except BaseException:

@@ -301,6 +301,8 @@ def test_no_thread_to_be_had(server: Scripted, monkeypatch: pytest.MonkeyPatch) 
         with monkeypatch.context() as patch:
             patch.setattr(threading.Thread, "start", refuse)
             with pytest.raises(CannotVerify):
+                verifier.start()
+            with pytest.raises(CannotVerify):
                 verifier.verify(server.issuer.mint())
         assert verifier.verify(server.issuer.mint())
         with pytest.raises(InvalidToken):
