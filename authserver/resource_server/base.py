@@ -195,7 +195,7 @@ class BaseVerifier:
         """
         try:
             outcome = self._attempt(token, proof)
-            while isinstance(outcome, Errand):
+            while isinstance(outcome, PendingFetch):
                 outcome = self._attempt(token, proof, found=await _awaited(outcome), fetched=True)
             require_scopes(outcome, all_of=all_of, any_of=any_of)
         except Refusal as refusal:
@@ -206,22 +206,22 @@ class BaseVerifier:
 
     def _attempt(
         self, token: str, proof: Proof | None, *, found: VerifiedToken | None = None, fetched: bool = False
-    ) -> VerifiedToken | Errand:
-        """Return the token if it is good, or an Errand to be run first; raise a Refusal.
+    ) -> VerifiedToken | PendingFetch:
+        """Return the token if it is good, or a PendingFetch to wait for first; raise a Refusal.
 
-        `found`: the token that introspection has returned. `fetched`: an errand has run, so neither the start nor newer
+        `found`: the token that introspection has returned. `fetched`: a fetch has ended, so neither the start nor newer
         keys are waited for again.
         """
         engine = self._engine
-        if not fetched and not engine.has_learnt:
-            return Errand(engine.learn())
+        if not fetched and not engine.has_started:
+            return PendingFetch(engine.wait_for_start())
         if found is not None:
             confirmation = read_confirmation(found.claims)
             if confirmation is not None:
                 require_proof(confirmation, proof)
             return found
         if self._introspection is Introspection.ALWAYS:
-            return Errand(engine.introspect(token))
+            return PendingFetch(engine.introspect(token))
         check = engine.check
         if check is None:
             raise CannotVerify("there is no configuration yet")
@@ -229,7 +229,7 @@ class BaseVerifier:
             return check.verify(token, proof)
         except UnknownKey as unknown:
             if not fetched and engine.may_fetch_keys:
-                return Errand(engine.fetch_keys())
+                return PendingFetch(engine.fetch_keys())
             if engine.may_miss_a_key and self._introspection is Introspection.NEVER:
                 raise CannotVerify("the key may be a new one, and newer keys could not be learnt") from None
             reason = unknown.reason
@@ -237,17 +237,17 @@ class BaseVerifier:
             reason = unreadable.reason
         return self._ask_elsewhere(token, check, reason)
 
-    def _ask_elsewhere(self, token: str, check: TokenCheck, reason: str) -> Errand:
-        """Return an Errand for a token that we cannot read ourselves; raise a Refusal where there is nobody to ask."""
+    def _ask_elsewhere(self, token: str, check: TokenCheck, reason: str) -> PendingFetch:
+        """Return a PendingFetch for a token that cannot be read here; raise a Refusal if there is nobody to ask."""
         if not check.keys:
             raise CannotVerify("there are no keys")
         if self._introspection is Introspection.FOREIGN:
-            return Errand(self._engine.introspect(token))
+            return PendingFetch(self._engine.introspect(token))
         raise InvalidToken(reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class PendingFetch:
     """A fetch that must end before the check can go on.
 
     Its result is a token, by introspection, or None, when it was for the start or for newer keys.
@@ -256,10 +256,10 @@ class Errand:
     future: concurrent.futures.Future[Any]
 
 
-async def _awaited(errand: Errand) -> VerifiedToken | None:
-    """Wait in an event loop; raise CannotVerify for an errand that was cancelled, not for a task that was."""
+async def _awaited(fetch: PendingFetch) -> VerifiedToken | None:
+    """Wait in an event loop; raise CannotVerify for a fetch that was cancelled, not for a task that was."""
     try:
-        return await asyncio.wrap_future(errand.future)
+        return await asyncio.wrap_future(fetch.future)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():

@@ -20,6 +20,7 @@ from authserver.core.clock import uptime
 from authserver.core.errors import ConfigurationError
 from authserver.core.fork import tell_after_fork
 from authserver.jose.errors import UntrustedToken
+from authserver.resource_server.backoff import LONGEST_OBEYED_SECONDS, REFUSED_SECONDS, Backoff
 from authserver.resource_server.bearer import is_token_text
 from authserver.resource_server.check import MAX_TOKEN_CHARACTERS, Limits, TokenCheck
 from authserver.resource_server.claims import read_answer
@@ -27,10 +28,9 @@ from authserver.resource_server.config import VerifierConfig
 from authserver.resource_server.errors import CannotVerify, InvalidToken
 from authserver.resource_server.follower import Follower
 from authserver.resource_server.key_follower import Counts
-from authserver.resource_server.life import Life, Outcome
-from authserver.resource_server.patience import LONGEST_OBEYED_SECONDS, REFUSED_SECONDS, Patience
 from authserver.resource_server.source import Connection, SourceFailed
 from authserver.resource_server.token import VerifiedToken
+from authserver.resource_server.worker import Outcome, Worker
 
 T = TypeVar("T")
 
@@ -38,8 +38,8 @@ START_SECONDS = 5.0
 
 _LONGEST_WAIT_SECONDS = 5
 _PAUSE_SECONDS = 1.0
-_MAX_SEEKING = 100
-_MAX_ASKING = 1_000
+_MAX_KEY_FETCHES = 100
+_MAX_INTROSPECTIONS = 1_000
 
 _log = logging.getLogger("authserver.resource_server")
 
@@ -47,7 +47,7 @@ _log = logging.getLogger("authserver.resource_server")
 class Engine:
     """Holds the check of one verifier, and keeps it up to date while it runs.
 
-    `has_learnt`: the beginning is over; keys and revocations are known, or it is known why not. False once closed.
+    `has_started`: the start is over; keys and revocations are known, or it is known why not. False once closed.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Engine:
         self._limits = limits
         self._follow_revocations = follow_revocations
         self._introspects = introspects
-        self._inherited: Life | None = None
+        self._inherited: Worker | None = None
         self._reset()
         if isinstance(source, VerifierConfig):
             self.check = self._check_of(source)
@@ -77,18 +77,18 @@ class Engine:
 
     def _reset(self) -> None:
         """Have locks of our own, and no thread yet."""
-        self._life: Life | None = None
+        self._worker: Worker | None = None
         self._lock = threading.RLock()  # the handler of a signal may close what its thread is about to start
-        self._seeking: set[concurrent.futures.Future[None]] = set()
-        self._asking: set[concurrent.futures.Future[VerifiedToken]] = set()
-        self.has_learnt = False
+        self._key_fetches: set[concurrent.futures.Future[None]] = set()
+        self._introspections: set[concurrent.futures.Future[VerifiedToken]] = set()
+        self.has_started = False
 
     def after_fork(self) -> None:
         """Begin anew in a forked child, where the parent's thread, sockets and locks are dead.
 
         They are kept, not closed: closing its event loop here would deafen the one there.
         """
-        self._inherited = self._life
+        self._inherited = self._worker
         self._reset()
         if self.check is not None:
             self.check.revocations.version += 1  # the parent's thread may have been in the middle of a page
@@ -101,13 +101,13 @@ class Engine:
         """
         with self._lock:
             self.is_closed = False
-            return self._begun().learnt
+            return self._running_worker().started
 
     def start(self) -> None:
         """Start unless it runs or was closed."""
         with self._lock:
             if not self.is_closed:
-                self._begun()
+                self._running_worker()
 
     def close(self, *, for_good: bool = True) -> None:
         """End the thread and its connections; harmless when it never ran.
@@ -115,15 +115,15 @@ class Engine:
         `for_good`: no check succeeds any more; otherwise the next one starts anew.
         """
         with self._lock:
-            self.is_closed, self.has_learnt = for_good, False
-            life, self._life = self._life, None
+            self.is_closed, self.has_started = for_good, False
+            worker, self._worker = self._worker, None
         atexit.unregister(self.close)
-        if life is not None:
-            life.end()
+        if worker is not None:
+            worker.end()
 
-    def learn(self) -> concurrent.futures.Future[None]:
-        """Start if need be; done when the beginning is over, whatever it brought, or after 5 seconds."""
-        return self._submit(self._until_learnt)
+    def wait_for_start(self) -> concurrent.futures.Future[None]:
+        """Start if need be; done when the start is over, whatever it brought, or after 5 seconds."""
+        return self._submit(self._until_started)
 
     @property
     def key_set(self) -> bytes:
@@ -139,7 +139,7 @@ class Engine:
 
     @property
     def may_miss_a_key(self) -> bool:
-        """Tell whether a key that is unknown may be a new one that could not be learnt."""
+        """Tell whether a key that is unknown may be a new one that could not be fetched."""
         follower = self._follower
         return follower is not None and follower.may_miss_a_key
 
@@ -148,7 +148,7 @@ class Engine:
 
         Anybody can make tokens that name an unknown key: beyond 100 that wait, raises CannotVerify.
         """
-        return self._submit_one_of(self._seeking, _MAX_SEEKING, self._fetch_keys)
+        return self._submit_one_of(self._key_fetches, _MAX_KEY_FETCHES, self._fetch_keys)
 
     def introspect(self, token: str) -> concurrent.futures.Future[VerifiedToken]:
         """Ask the authorization server about a token; fails with InvalidToken or CannotVerify.
@@ -157,27 +157,29 @@ class Engine:
         """
         if not isinstance(token, str) or len(token) > MAX_TOKEN_CHARACTERS or not is_token_text(token):
             raise InvalidToken("too long, or with characters that no token has")
-        return self._submit_one_of(self._asking, _MAX_ASKING, lambda life: self._introspect(life, token))
+        return self._submit_one_of(
+            self._introspections, _MAX_INTROSPECTIONS, lambda worker: self._introspect(worker, token)
+        )
 
     @property
     def _follower(self) -> Follower | None:
-        life = self._life
-        return life.follower if life is not None else None
+        worker = self._worker
+        return worker.follower if worker is not None else None
 
-    def _begun(self) -> Life:
-        """Return the present life, a new one if there is none. To be called with the lock."""
-        life = self._life
-        if life is None or life.has_died:
-            life = self._life = Life(self._connection)
+    def _running_worker(self) -> Worker:
+        """Return the present worker, a new one if there is none. To be called with the lock."""
+        worker = self._worker
+        if worker is None or worker.is_dead:
+            worker = self._worker = Worker(self._connection)
             try:
-                life.start(self._work)
+                worker.start(self._work)
             except BaseException as error:  # of a signal's handler, too
-                self._life = None
-                life.end()
+                self._worker = None
+                worker.end()
                 self._complain(error)
                 raise
             atexit.register(self.close)  # a daemon thread must not be cut short in the middle of a line of log
-        return life
+        return worker
 
     def _complain(self, error: BaseException) -> None:
         """Say once why it cannot start: each check tries it again."""
@@ -189,44 +191,44 @@ class Engine:
         self,
         waiting: set[concurrent.futures.Future[T]],
         most: int,
-        errand: Callable[[Life], Coroutine[Any, Any, T]],
+        job: Callable[[Worker], Coroutine[Any, Any, T]],
     ) -> concurrent.futures.Future[T]:
         if len(waiting) >= most:
             raise CannotVerify("too many tokens wait for the authorization server")
-        future = self._submit(errand)
+        future = self._submit(job)
         waiting.add(future)
         future.add_done_callback(waiting.discard)
         return future
 
-    def _submit(self, errand: Callable[[Life], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
-        with self._lock:  # so that no errand gets into an event loop that has ended
+    def _submit(self, job: Callable[[Worker], Coroutine[Any, Any, T]]) -> concurrent.futures.Future[T]:
+        with self._lock:  # so that no job gets into an event loop that has ended
             if self.is_closed:
                 raise CannotVerify("the verifier was closed")
-            life = self._begun()
-            return life.run(errand(life))
+            worker = self._running_worker()
+            return worker.run(job(worker))
 
-    async def _work(self, life: Life) -> None:
-        """Learn, and go on learning, until cancelled."""
+    async def _work(self, worker: Worker) -> None:
+        """Get in sync, and keep in sync, until cancelled."""
         try:
-            await self._go_on_learning(life)
+            await self._keep_in_sync(worker)
         finally:
-            if self._life is life:  # whatever has ended it: the next check begins anew
-                self.has_learnt = False
+            if self._worker is worker:  # whatever has ended it: the next check begins anew
+                self.has_started = False
 
-    async def _go_on_learning(self, life: Life) -> None:
-        patience = Patience(longest_obeyed_seconds=min(LONGEST_OBEYED_SECONDS, self._limits.max_staleness_seconds / 3))
+    async def _keep_in_sync(self, worker: Worker) -> None:
+        backoff = Backoff(longest_obeyed_seconds=min(LONGEST_OBEYED_SECONDS, self._limits.max_staleness_seconds / 3))
         known = ""
         outcome: Outcome
         while True:
             unexpected: Exception | None = None
             try:
-                follower = await self._learn(life, patience)
+                follower = await self._first_sync(worker, backoff)
                 known = ""
                 await follower.follow()
             except ConfigurationError as error:
                 outcome, pause, problem = error, REFUSED_SECONDS, f"the verifier cannot work: {error}"
             except SourceFailed as failure:
-                pause, problem = patience.after(failure), f"the verifier knows nothing yet: {failure}"
+                pause, problem = backoff.after(failure), f"the verifier knows nothing yet: {failure}"
                 outcome = ConfigurationError(str(failure)) if failure.refused else None
             except Exception as error:  # noqa: BLE001 - whatever it was, the feed must go on
                 outcome, pause, problem = None, _PAUSE_SECONDS, f"the verifier starts again: {type(error).__name__}"
@@ -235,54 +237,54 @@ class Engine:
                 known = problem
                 with contextlib.suppress(Exception):  # a log handler that breaks must not end it
                     _log.error(problem, exc_info=unexpected)
-            self._settle(life, outcome)
+            self._settle(worker, outcome)
             await asyncio.sleep(pause)
 
-    async def _learn(self, life: Life, patience: Patience) -> Follower:
-        """Learn what there is at the beginning; raise SourceFailed or ConfigurationError. Return who goes on."""
+    async def _first_sync(self, worker: Worker, backoff: Backoff) -> Follower:
+        """Learn what there is at the start; raise SourceFailed or ConfigurationError. Return who goes on."""
         check = self.check
         if check is None:
-            check = self.check = self._check_of(await life.source.configuration(self._url or ""))
-        if life.follower is None:
-            life.follower = Follower(
+            check = self.check = self._check_of(await worker.source.configuration(self._url or ""))
+        if worker.follower is None:
+            worker.follower = Follower(
                 check,
-                life.source,
+                worker.source,
                 config_url=self._url,
                 counts=self.counts,
-                patience=patience,
+                backoff=backoff,
                 wait_seconds=max(1, int(min(_LONGEST_WAIT_SECONDS, self._limits.max_staleness_seconds / 3))),
                 monotonic=uptime,
             )
-        await life.follower.learn()
-        self._settle(life, None)
-        return life.follower
+        await worker.follower.sync_once()
+        self._settle(worker, None)
+        return worker.follower
 
-    def _settle(self, life: Life, outcome: Outcome) -> None:
-        if life.learnt.done():
+    def _settle(self, worker: Worker, outcome: Outcome) -> None:
+        if worker.started.done():
             return
         with self._lock:
-            self.has_learnt = self.has_learnt or self._life is life
-        life.settle(outcome)
+            self.has_started = self.has_started or self._worker is worker
+        worker.settle(outcome)
 
     @staticmethod
-    async def _until_learnt(life: Life) -> None:
+    async def _until_started(worker: Worker) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
-                await asyncio.shield(asyncio.wrap_future(life.learnt))
+                await asyncio.shield(asyncio.wrap_future(worker.started))
 
     @staticmethod
-    async def _fetch_keys(life: Life) -> None:
-        if life.follower is not None:
+    async def _fetch_keys(worker: Worker) -> None:
+        if worker.follower is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(START_SECONDS):
-                    await life.follower.keys.seek()
+                    await worker.follower.keys.fetch_if_due()
 
-    async def _introspect(self, life: Life, token: str) -> VerifiedToken:
+    async def _introspect(self, worker: Worker, token: str) -> VerifiedToken:
         check = self.check
         if check is None:
             raise CannotVerify("there is no configuration yet")
         try:
-            answer = await life.source.introspection(check.config, token)
+            answer = await worker.source.introspection(check.config, token)
             if not answer["active"]:
                 raise InvalidToken("inactive, says the authorization server")
             return read_answer(answer, check.config, as_of=time.time())

@@ -10,9 +10,9 @@ import contextlib
 import logging
 from collections.abc import Callable
 
+from authserver.resource_server.backoff import LONGEST_OBEYED_SECONDS, Backoff
 from authserver.resource_server.check import TokenCheck
 from authserver.resource_server.key_follower import MIN_KEYS_SECONDS, Counts, KeyFollower
-from authserver.resource_server.patience import LONGEST_OBEYED_SECONDS, Patience
 from authserver.resource_server.source import Source, SourceFailed
 
 _KEYS_PAUSE_SECONDS = 0.5
@@ -35,7 +35,7 @@ class Follower:
         *,
         config_url: str | None,
         counts: Counts,
-        patience: Patience,
+        backoff: Backoff,
         wait_seconds: int,
         monotonic: Callable[[], float],
     ) -> None:
@@ -47,7 +47,7 @@ class Follower:
         self._check = check
         self._source = source
         self._counts = counts
-        self._patience = patience
+        self._backoff = backoff
         self._wait_seconds = wait_seconds
         self._monotonic = monotonic
         self._jwks = ""
@@ -63,19 +63,19 @@ class Follower:
         """
         return self._is_lost or self._is_behind or self.keys.has_failed
 
-    async def learn(self) -> None:
+    async def sync_once(self) -> None:
         """Learn keys and revocations once; raise SourceFailed, `refused` when the credentials are not accepted."""
         if self._check.follows_revocations:
             try:
                 await self._read_feed(wait_seconds=0)
             except SourceFailed:
                 with contextlib.suppress(SourceFailed):
-                    await self.keys.learn()
+                    await self.keys.fetch_once()
                 raise
-        await self.keys.learn()
+        await self.keys.fetch_once()
 
     async def follow(self) -> None:
-        """Go on learning until cancelled."""
+        """Keep in sync until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             if self.keys.is_published:
                 tasks.create_task(self.keys.refresh())
@@ -103,7 +103,7 @@ class Follower:
         _log.log(logging.ERROR if failure.refused else logging.WARNING, "the revocation feed is lost: %s", failure)
         is_told = False
         while self._is_lost:
-            await asyncio.sleep(self._patience.after(failure))
+            await asyncio.sleep(self._backoff.after(failure))
             if self._check.knows_too_little() and not is_told:
                 is_told = True
                 _log.error("what is known of revocations is too old: all tokens are refused with 503")
@@ -138,7 +138,7 @@ class Follower:
         if page.jwks != self._jwks and self.keys.is_published:
             self._jwks = page.jwks
             self._named.set()
-        self._patience.reset()
+        self._backoff.reset()
         return page.more
 
     async def _follow_keys(self) -> None:
@@ -160,7 +160,7 @@ class Follower:
 
         A server that has not heard of a withdrawn key, or a cache, may still give the set from before.
         """
-        patience, pause, tries = Patience(longest_obeyed_seconds=LONGEST_OBEYED_SECONDS), 0.0, 0
+        backoff, pause, tries = Backoff(longest_obeyed_seconds=LONGEST_OBEYED_SECONDS), 0.0, 0
         while not self.keys.are_those_of(self._jwks):
             self._is_behind = tries < _OTHER_KEYS_TOLD
             if tries == _OTHER_KEYS_TOLD:
@@ -170,7 +170,7 @@ class Follower:
             try:
                 await self.keys.fetch()
             except SourceFailed as failure:
-                pause = max(pause, patience.after(failure))
+                pause = max(pause, backoff.after(failure))
                 if tries == 1:
                     _log.warning("the keys that the feed names cannot be fetched: %s", failure)
         self._is_behind = False

@@ -66,7 +66,7 @@ class KeyFollower:
         self._under_way: asyncio.Future[None] | None = None
         self._tried_at = float("-inf")
 
-    async def learn(self) -> None:
+    async def fetch_once(self) -> None:
         """Fetch the JWK Set unless it was fetched before or there is none; raise SourceFailed."""
         if self.is_published and not self._is_known:
             await self._fetching()
@@ -86,7 +86,7 @@ class KeyFollower:
             return False
         return self._under_way is not None or self._monotonic() - self._tried_at >= MIN_KEYS_SECONDS
 
-    async def seek(self) -> None:
+    async def fetch_if_due(self) -> None:
         """Fetch the keys for a token that names an unknown one, unless that was done a moment ago."""
         if self._under_way is not None:
             await asyncio.shield(self._under_way)

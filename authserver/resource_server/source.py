@@ -178,7 +178,7 @@ class Source:
         )
         url = str(httpx2.URL(config.revocations_endpoint or "", params=parameters))
         fields, body = await self._ask(
-            "GET", url, limit=MAX_PAGE_BYTES, patience_seconds=wait_seconds, headers={"cache-control": "no-store"}
+            "GET", url, limit=MAX_PAGE_BYTES, wait_seconds=wait_seconds, headers={"cache-control": "no-store"}
         )
         if fields.get("age", "0") != "0":  # RFC 9111 §5.1: a cache answers, and what was revoked since is not in it
             raise SourceFailed("the feed's answer is from a cache: have none between here and the authorization server")
@@ -214,20 +214,20 @@ class Source:
         return fields, body
 
     async def _send(
-        self, method: str, url: str, *, limit: int, patience_seconds: float = 0, authenticated: bool = True, **more: Any
+        self, method: str, url: str, *, limit: int, wait_seconds: float = 0, authenticated: bool = True, **more: Any
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Return status, header fields and body; raise SourceFailed."""
         timeout = self._connection.timeout_seconds
-        after_its_wait = min(timeout, _LONGEST_DELAY_SECONDS) if patience_seconds else timeout
+        after_its_wait = min(timeout, _LONGEST_DELAY_SECONDS) if wait_seconds else timeout
         try:
             auth = self._connection.authentication() if authenticated else None
             async with (
-                asyncio.timeout(patience_seconds + 2 * timeout),
+                asyncio.timeout(wait_seconds + 2 * timeout),
                 self._client.stream(
                     method,
                     url,
                     auth=auth,
-                    timeout=httpx2.Timeout(timeout, read=patience_seconds + after_its_wait),
+                    timeout=httpx2.Timeout(timeout, read=wait_seconds + after_its_wait),
                     **more,
                 ) as response,
             ):

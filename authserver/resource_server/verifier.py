@@ -9,7 +9,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from authserver.resource_server.base import BaseVerifier, Errand
+from authserver.resource_server.base import BaseVerifier, PendingFetch
 from authserver.resource_server.check import Proof, require_scopes
 from authserver.resource_server.demands import NO_SCOPES
 from authserver.resource_server.engine import START_SECONDS
@@ -31,10 +31,10 @@ class Verifier(BaseVerifier):
         A server that is away is no reason not to start: until it is back, tokens are answered with CannotVerify. That
         is raised here as well when the system has no thread to give; the first check tries again.
         """
-        learnt = asyncio.wrap_future(self._engine.open())
+        started = asyncio.wrap_future(self._engine.open())
         try:
             async with asyncio.timeout(START_SECONDS):
-                problem = await asyncio.shield(learnt)
+                problem = await asyncio.shield(started)
         except TimeoutError:
             return
         except BaseException:
@@ -71,9 +71,9 @@ class ThreadVerifier(BaseVerifier):
 
     def start(self) -> None:
         """Start, and wait, as that of `Verifier` does."""
-        learnt = self._engine.open()
+        started = self._engine.open()
         try:
-            problem = learnt.result(START_SECONDS)
+            problem = started.result(START_SECONDS)
         except concurrent.futures.TimeoutError:
             return
         except BaseException:
@@ -104,10 +104,10 @@ class ThreadVerifier(BaseVerifier):
         """Return the token if it is good. Blocks; arguments and errors are those of `verify_async`, for event loops."""
         try:
             outcome = self._attempt(token, proof)
-            while isinstance(outcome, Errand):
+            while isinstance(outcome, PendingFetch):
                 outcome = self._attempt(token, proof, found=outcome.future.result(), fetched=True)
             require_scopes(outcome, all_of=all_of, any_of=any_of)
-        except concurrent.futures.CancelledError:  # a signal's handler has closed us before the errand began
+        except concurrent.futures.CancelledError:  # a signal's handler has closed us before the fetch began
             raise CannotVerify("the verifier was closed") from None
         except Refusal as refusal:
             self._tally.note(refusal)

@@ -61,7 +61,7 @@ def check() -> TokenCheck:
 def verifier() -> ThreadVerifier:
     """Return a verifier that has this check and asks nobody."""
     made = ThreadVerifier.from_config(issuer().document(), follow_revocations=False)
-    made._engine.check, made._engine.has_learnt = check(), True
+    made._engine.check, made._engine.has_started = check(), True
     return made
 
 

@@ -109,13 +109,13 @@ def test_a_thread_that_has_died_is_followed_by_another(server: Scripted) -> None
     """Should it ever end by itself: nobody is let in or out by what it knew, and the next check starts anew."""
     with server.verifier() as verifier:
         assert verifier.verify(server.issuer.mint())
-        life = verifier._engine._life or pytest.fail("not started")
-        life.end()
-        assert life.has_died
+        worker = verifier._engine._worker or pytest.fail("not started")
+        worker.end()
+        assert worker.is_dead
         unknown = server.issuer.mint(server.issuer.header(kid="unknown"))
         with pytest.raises(InvalidToken):
             verifier.verify(unknown)
-        assert verifier._engine._life is not life
+        assert verifier._engine._worker is not worker
 
 
 SIGNALS = """

@@ -92,7 +92,7 @@ def test_rs_14_several_event_loops(server: Scripted) -> None:
 
 
 def test_a_check_that_is_cancelled_leaves_the_others(server: Scripted) -> None:
-    """A caller that gives up in the middle of an errand is cancelled, and nobody else is."""
+    """A caller that gives up in the middle of a fetch is cancelled, and nobody else is."""
     held = threading.Event()
     server.answers[INTROSPECT] = lambda _: hold(held)
     verifier = Verifier.from_config(server.document(), **CREDENTIALS, introspection="foreign")

@@ -207,7 +207,7 @@ def test_what_is_no_token_is_not_asked_about(server: Scripted, token: str) -> No
 
 def test_questions_are_not_asked_without_a_bound(server: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody can send texts that could be tokens: past a number that wait, the next one is 503 at once."""
-    monkeypatch.setattr(engine, "_MAX_ASKING", 3)
+    monkeypatch.setattr(engine, "_MAX_INTROSPECTIONS", 3)
     let_go = threading.Event()
 
     def hang(handler: BaseHTTPRequestHandler) -> None:

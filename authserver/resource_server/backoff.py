@@ -15,7 +15,7 @@ _FIRST_SECONDS = 0.05
 _LONGEST_SECONDS = 2.0
 
 
-class Patience:
+class Backoff:
     """Grows with each failure, up to 2 seconds; more when the server asks for it."""
 
     def __init__(self, *, longest_obeyed_seconds: float) -> None:

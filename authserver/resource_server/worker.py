@@ -25,26 +25,26 @@ _CLOSE_SECONDS = 5.0
 _log = logging.getLogger("authserver.resource_server")
 
 
-class Life:
-    """Thread, event loop, connections and errands: all that ends with a close, and is never seen by the next start.
+class Worker:
+    """Thread, event loop, connections and jobs: all that ends with a close, and is never seen by the next start.
 
-    `learnt` is done when the beginning is over, with what it has come to.
+    `started` is done when the start is over, with what it has come to.
     """
 
     def __init__(self, connection: Connection) -> None:
         """Use `connection` once there is an event loop."""
-        self.learnt: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
+        self.started: concurrent.futures.Future[Outcome] = concurrent.futures.Future()
         self.follower: Follower | None = None
         self._connection = connection
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._source: Source | None = None
-        self._errands: set[asyncio.Task[Any]] = set()
+        self._jobs: set[asyncio.Task[Any]] = set()
         self._is_over = False
 
     @property
-    def has_died(self) -> bool:
+    def is_dead(self) -> bool:
         """Tell whether the thread has ended, told to or not."""
         return self._thread is not None and not self._thread.is_alive()
 
@@ -55,7 +55,7 @@ class Life:
             raise CannotVerify("the verifier has not started")
         return self._source
 
-    def start(self, work: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
+    def start(self, work: Callable[[Worker], Coroutine[Any, Any, None]]) -> None:
         """Run `work` in a thread of its own until `end`; raise CannotVerify when the system has none to give."""
         ready = threading.Event()
         failure = ""
@@ -81,7 +81,7 @@ class Life:
             raise CannotVerify(f"no event loop can be started{failure}")
 
     def end(self) -> None:
-        """End the thread and its connections, also one that is about to start; who waits for an errand is told so."""
+        """End the thread and its connections, also one that is about to start; who waits for a job is told so."""
         self._is_over = True
         loop, main, thread = self._loop, self._main, self._thread
         if loop is None or main is None or thread is None:
@@ -91,24 +91,24 @@ class Life:
         if thread is not threading.current_thread():
             thread.join(_CLOSE_SECONDS)
 
-    def run(self, errand: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run an errand; it fails with a Refusal or not at all. Not after `end`."""
-        guarded = self._guarded(errand)
+    def run(self, job: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run a job; it fails with a Refusal or not at all. Not after `end`."""
+        guarded = self._guarded(job)
         if self._loop is not None and not self._is_over:
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 future = asyncio.run_coroutine_threadsafe(guarded, self._loop)
-                if not self.has_died:  # as it has when a signal's handler closed us in the middle of that line
+                if not self.is_dead:  # as it has when a signal's handler closed us in the middle of that line
                     return future
         guarded.close()
-        errand.close()
+        job.close()
         raise CannotVerify("the verifier has not started, or has ended")
 
     def settle(self, outcome: Outcome) -> None:
-        """Say that the beginning is over."""
-        if not self.learnt.done():
-            self.learnt.set_result(outcome)
+        """Say that the start is over."""
+        if not self.started.done():
+            self.started.set_result(outcome)
 
-    async def _run(self, work: Callable[[Life], Coroutine[Any, Any, None]], ready: threading.Event) -> None:
+    async def _run(self, work: Callable[[Worker], Coroutine[Any, Any, None]], ready: threading.Event) -> None:
         source = self._source = Source(self._connection)
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         ready.set()
@@ -120,18 +120,18 @@ class Life:
         finally:
             self._is_over = True
             self.settle(None)
-            for errand in self._errands:
-                errand.cancel()
-            await asyncio.gather(*self._errands, return_exceptions=True)
+            for job in self._jobs:
+                job.cancel()
+            await asyncio.gather(*self._jobs, return_exceptions=True)
             await source.close()
 
-    async def _guarded(self, errand: Coroutine[Any, Any, T]) -> T:
+    async def _guarded(self, job: Coroutine[Any, Any, T]) -> T:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - this is a coroutine
-        self._errands.add(task)
-        task.add_done_callback(_hear)
+        self._jobs.add(task)
+        task.add_done_callback(_retrieve_exception)
         try:
-            return await errand
+            return await job
         except Refusal:
             raise
         except asyncio.CancelledError:
@@ -143,10 +143,10 @@ class Life:
                 _log.exception("something that should not happen did")
             raise CannotVerify(f"unexpected {type(error).__name__}") from None
         finally:
-            self._errands.discard(task)
+            self._jobs.discard(task)
 
 
-def _hear(errand: asyncio.Task[Any]) -> None:
-    """Take note of how an errand has ended: whoever sent it may have been cancelled, and asks no more."""
-    if not errand.cancelled():
-        errand.exception()
+def _retrieve_exception(job: asyncio.Task[Any]) -> None:
+    """Take note of how a job has ended: whoever sent it may have been cancelled, and asks no more."""
+    if not job.cancelled():
+        job.exception()
