@@ -26,8 +26,9 @@ def _spelling(letter: str) -> str:
     return f"(?:{letter}|(?i:%{ord(letter):02x}))"
 
 
-#: The name of a parameter, whole, however it is escaped. No two ways to match, so the time is linear.
-_NAMES_TOKEN = re.compile(rf"(?<![^&]){''.join(map(_spelling, 'access_token'))}(?![^=&])")
+#: The name of a parameter, whole, however it is escaped; some services split at ";" too. No two ways to match, so the
+#: time is linear.
+_NAMES_TOKEN = re.compile(rf"(?<![^&;]){''.join(map(_spelling, 'access_token'))}(?![^=&;])")
 
 
 def bearer_token(authorization: str | Sequence[str] | None, *, query: str = "", form: str = "") -> str:

@@ -158,8 +158,8 @@ class TokenCheck:
             return self._read(token)
         except UnknownKey:
             raise
-        except UntrustedToken as refusal:
-            raise Unreadable(refusal.reason) from None
+        except UntrustedToken as fault:
+            raise Unreadable(fault.reason) from None
         except Exception as error:  # noqa: BLE001 - a hostile token must not reach the service as an exception
             raise Unreadable(f"unexpected {type(error).__name__}") from None
 

@@ -290,8 +290,8 @@ class Engine:
             return read_answer(answer, check.config, as_of=time.time())
         except SourceFailed as failure:
             raise CannotVerify(str(failure)) from None
-        except UntrustedToken as refusal:
-            raise InvalidToken(refusal.reason) from None
+        except UntrustedToken as fault:
+            raise InvalidToken(fault.reason) from None
 
     def _check_of(self, config: VerifierConfig) -> TokenCheck:
         if self._follow_revocations and config.revocations_endpoint is None:

@@ -194,8 +194,8 @@ class Source:
         )
         try:
             answer = read_object(body, "answer")
-        except UntrustedToken as refusal:
-            raise SourceFailed(refusal.reason) from None
+        except UntrustedToken as fault:
+            raise SourceFailed(fault.reason) from None
         if not isinstance(answer.get("active"), bool):
             raise SourceFailed("the answer is no introspection response")
         return answer

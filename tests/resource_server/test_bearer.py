@@ -43,6 +43,7 @@ def test_what_is_no_token(token: str) -> None:
     "encoded",
     [
         *("access_token=x", "access_token=", "access_token", "a=b&access_token=x", "&&access_token=x"),
+        *("a=b;access_token=x", "access_token;a=b"),
         *("access%5Ftoken=x", "%61ccess_token=x", "access_toke%6E=x", "a=b&%61%63cess_token"),
     ],
 )
