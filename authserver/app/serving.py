@@ -61,7 +61,9 @@ async def serve(
 async def _remember_issuer(c: Capabilities) -> None:
     """Store under which issuer this deployment serves, for the command line; say so if it was another one before."""
     before = await c.database.state.get(ISSUER_STATE)
-    if before not in (None, c.issuer):
+    if before == c.issuer:
+        return
+    if before is not None:
         structlog.get_logger().warning("issuer.changed", before=before, now=c.issuer)
     await c.database.state.put(ISSUER_STATE, c.issuer)
 

@@ -25,8 +25,9 @@ class KeptDecisions:
         kept with the decision, so that no other object can come to have one of their ids.
         """
         question = (grant_type, scope, id(loaded.client), id(loaded.resource), id(loaded.inclusion))
-        if question in self._kept:
-            return self._kept[question][0]
+        kept = self._kept.get(question)
+        if kept is not None:
+            return kept[0]
         decision = self._server.decide(grant_type, scope, loaded)
         if len(scope or "") <= MAX_SCOPE_CHARACTERS:
             self._kept[question] = decision, loaded

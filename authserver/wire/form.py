@@ -12,6 +12,7 @@ from authserver.wire.http import Request
 MAX_FIELDS = 64
 
 _MEDIA_TYPE = "application/x-www-form-urlencoded"
+_MEDIA_TYPE_BYTES = _MEDIA_TYPE.encode()
 _CREDENTIAL_FIELDS = frozenset({"client_id", "client_secret"})
 _FORM_TYPES = frozenset({_MEDIA_TYPE, f"{_MEDIA_TYPE};charset=utf-8"})
 
@@ -90,7 +91,7 @@ def _unescaped(name: str, value: str) -> tuple[str, str]:
 def _check_type(values: list[bytes]) -> None:
     if len(values) != 1:
         raise InvalidRequest("there must be exactly one Content-Type header")
-    if values[0] == _MEDIA_TYPE.encode():
+    if values[0] == _MEDIA_TYPE_BYTES:
         return
     if values[0].decode("latin-1").lower().replace(" ", "").replace('"', "") not in _FORM_TYPES:
         raise InvalidRequest(f"the content type must be {_MEDIA_TYPE} in UTF-8")
